@@ -1,0 +1,57 @@
+# Two commands matter: `make demo` and `make test`. Each creates .venv, installs and runs.
+PY ?= python3
+V := .venv
+PIP := $(V)/bin/python -m pip install --disable-pip-version-check -qq
+# Another index for torch alone, e.g. one with small CPU builds: make demo TORCH_INDEX=https://...
+TORCH_INDEX ?=
+
+.PHONY: demo test test-long check bench notebooks wheel-check clean
+
+$(V)/.base: pyproject.toml constraints.txt tools/look_before_install.py
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PY=python3.11 ..."; exit 1; }
+	@test -x $(V)/bin/python || $(PY) -m venv $(V)
+ifneq ($(TORCH_INDEX),)
+	$(PIP) --index-url $(TORCH_INDEX) -c constraints.txt torch
+endif
+	@$(V)/bin/python tools/look_before_install.py
+	@echo "installing into $(V) (about a minute) ..."
+	@$(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(V)/.dev: $(V)/.base
+	@echo "installing the checkers ..."
+	@$(PIP) -c constraints.txt -e ".[test,check]"
+	@touch $@
+
+demo: $(V)/.base
+	@$(V)/bin/secure-fedmeta run hospital
+
+test: $(V)/.dev
+	$(V)/bin/python -m pytest -q -m "not long"
+
+test-long: $(V)/.dev
+	$(V)/bin/python -m pytest -q -m long
+
+check: $(V)/.dev
+	$(V)/bin/ruff check .
+	$(V)/bin/ruff format --check .
+	$(V)/bin/mypy
+	$(V)/bin/lint-imports
+
+bench: $(V)/.dev
+	$(V)/bin/python benchmarks/secagg_round.py --clients 10 --length 31
+	$(V)/bin/python benchmarks/demo_cost.py
+	$(V)/bin/python benchmarks/hospital.py --seeds 20
+
+notebooks: $(V)/.dev
+	$(V)/bin/python -m pytest -q tests/notebooks
+
+wheel-check: $(V)/.dev
+	rm -rf dist .wheelvenv && $(V)/bin/python -m build -q --wheel
+	$(PY) -m venv .wheelvenv && .wheelvenv/bin/python -m pip install --disable-pip-version-check -qq -c constraints.txt dist/*.whl
+	out=$$(mktemp -d) && cd $$out && $(CURDIR)/.wheelvenv/bin/secure-fedmeta run hospital --rounds 2 --out $$out/run \
+	  && test -s $$out/run/report.html && rm -rf $$out
+	rm -rf .wheelvenv
+
+clean:
+	rm -rf $(V) .wheelvenv dist build

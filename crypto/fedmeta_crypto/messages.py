@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages of a round after its announcement (M0 is `secagg.parameters.RoundParameters`).
+
+| M  | class              | direction        | payload                                                  |
+|----|--------------------|------------------|----------------------------------------------------------|
+| 1  | `KeyAdvertisement` | client to server | cipher key 32, mask key 32, commitment 32                |
+| 2  | `Roster`           | server to client | count, (id, advertisement)*                              |
+| 3  | `SealedShares`     | client to server | count, (receiver, size u16, box)*                        |
+| 4  | `Delivery`         | server to client | count, (dealer, size u16, box)*; own box all zeros |
+| 5  | `MaskedInput`      | client to server | attachment hash 32, view digest 32, count, u32*          |
+| 6  | `SurvivorList`     | server to client | count, (id, digest 32, signature size u16 = 0)*          |
+| 9  | `UnmaskingShares`  | client to server | count, (peer, kind u8, size u16, share)*                 |
+
+Ids are strictly increasing in every list: that is the canonical form, and it excludes repetition.
+"""
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_crypto.keys import DIGEST_BYTES, LABEL, PUBLIC_BYTES
+from fedmeta_crypto.ring import WORD_BYTES, from_wire, to_wire
+from fedmeta_crypto.sealed import BOX_BYTES, KINDS, SECRET_WORDS, SHARE_BYTES, SecretKind
+from fedmeta_crypto.shamir import is_packed
+from fedmeta_crypto.wire import FRAME_BYTES, SERVER, MessageType, Reader
+
+_U32 = struct.Struct("<I")
+_ENTRY = struct.Struct("<I32s32s32s")
+_BOX = struct.Struct(f"<IH{BOX_BYTES}s")
+_SURVIVOR = struct.Struct("<I32sH")
+_ANSWER = struct.Struct(f"<IBH{SHARE_BYTES}s")
+_KIND = {kind.value: kind for kind in KINDS}
+
+
+def view_digest(session: bytes, ids: tuple[int, ...]) -> bytes:
+    """Digest of a set of ids as one party saw it."""
+    return hashlib.sha256(LABEL + session + b"view" + np.array(ids, "<u4").tobytes()).digest()
+
+
+def message_digest(message: bytes) -> bytes:
+    """Digest by which a survivor list names a masked input: of all bytes before the signature."""
+    digest = hashlib.sha256(LABEL + b"message")
+    digest.update(memoryview(message)[:-2])
+    return digest.digest()
+
+
+def max_bytes(kind: MessageType, *, members: int, length: int) -> int:
+    """The most bytes a message of this kind can need in a round of that size."""
+    item = {
+        MessageType.ROSTER: _ENTRY.size,
+        MessageType.SHARES: _BOX.size,
+        MessageType.DELIVERY: _BOX.size,
+        MessageType.SURVIVORS: _SURVIVOR.size,
+        MessageType.UNMASKING: _ANSWER.size,
+    }
+    if kind is MessageType.ADVERTISEMENT:
+        return FRAME_BYTES + 2 * PUBLIC_BYTES + DIGEST_BYTES
+    if kind is MessageType.MASKED_INPUT:
+        return FRAME_BYTES + 2 * DIGEST_BYTES + _U32.size + length * WORD_BYTES
+    return FRAME_BYTES + _U32.size + members * item[kind]
+
+
+def _check_ids(reader: Reader, ids: tuple[int, ...]) -> None:
+    if any(a >= b for a, b in pairwise(ids)) or (ids and ids[-1] == SERVER):
+        raise reader.refuse("ids are not strictly increasing client ids")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAdvertisement:
+    """M1: two fresh public keys and the commitment to the self-mask seed."""
+
+    TYPE: ClassVar = MessageType.ADVERTISEMENT
+    cipher_public: bytes
+    mask_public: bytes
+    commitment: bytes
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        return self.cipher_public + self.mask_public + self.commitment
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Parse, or raise a `PeerProtocolError`."""
+        value = cls(reader.take(PUBLIC_BYTES), reader.take(PUBLIC_BYTES), reader.take(DIGEST_BYTES))
+        reader.finish()
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """M2: the advertisements of everyone who advertised, own one included."""
+
+    TYPE: ClassVar = MessageType.ROSTER
+    entries: tuple[tuple[int, KeyAdvertisement], ...]
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        rows = [_U32.pack(id_) + advert.payload() for id_, advert in self.entries]
+        return b"".join((_U32.pack(len(rows)), *rows))
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Parse, or raise a `PeerProtocolError`."""
+        block = reader.view(reader.count(_ENTRY.size) * _ENTRY.size)
+        reader.finish()
+        rows = tuple((row[0], KeyAdvertisement(*row[1:])) for row in _ENTRY.iter_unpack(block))
+        _check_ids(reader, tuple(id_ for id_, _ in rows))
+        return cls(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxes:
+    boxes: tuple[tuple[int, bytes], ...] = field(repr=False)
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        rows = [_BOX.pack(id_, BOX_BYTES, box) for id_, box in self.boxes]
+        return b"".join((_U32.pack(len(rows)), *rows))
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Parse, or raise a `PeerProtocolError`."""
+        block = reader.view(reader.count(_BOX.size) * _BOX.size)
+        reader.finish()
+        rows = tuple(_BOX.iter_unpack(block))
+        _check_ids(reader, tuple(row[0] for row in rows))
+        if any(row[1] != BOX_BYTES for row in rows):
+            raise reader.refuse("a box of another size")
+        return cls(tuple((id_, box) for id_, _, box in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class SealedShares(_Boxes):
+    """M3: one sealed box for every other advertised client."""
+
+    TYPE: ClassVar = MessageType.SHARES
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(_Boxes):
+    """M4: the mask set U2, with the box that each of its members sealed for the receiver."""
+
+    TYPE: ClassVar = MessageType.DELIVERY
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedInput:
+    """M5: the masked vector, bound to an application's attachment and to the sender's mask set."""
+
+    TYPE: ClassVar = MessageType.MASKED_INPUT
+    attachment_hash: bytes
+    view_digest: bytes
+    vector: NDArray[np.uint32] = field(repr=False)
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        body = to_wire(self.vector)
+        return b"".join((self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body))
+
+    @classmethod
+    def read(cls, reader: Reader, *, bits: int, length: int, sender: int) -> Self:
+        """Parse, or raise a `PeerProtocolError`; the vector is a view of the message."""
+        attachment, view = reader.take(DIGEST_BYTES), reader.take(DIGEST_BYTES)
+        size = reader.count(WORD_BYTES)
+        if size != length:
+            raise reader.refuse(f"{size} values, the round has {length}")
+        words = reader.view(WORD_BYTES * size)
+        reader.finish()
+        return cls(attachment, view, from_wire(words, bits=bits, sender=sender))
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivorList:
+    """M6: everyone whose masked input counts, each with the digest of that input."""
+
+    TYPE: ClassVar = MessageType.SURVIVORS
+    entries: tuple[tuple[int, bytes], ...]
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        rows = [_SURVIVOR.pack(id_, digest, 0) for id_, digest in self.entries]
+        return b"".join((_U32.pack(len(rows)), *rows))
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Parse, or raise a `PeerProtocolError`."""
+        block = reader.view(reader.count(_SURVIVOR.size) * _SURVIVOR.size)
+        reader.finish()
+        rows = tuple(_SURVIVOR.iter_unpack(block))
+        _check_ids(reader, tuple(row[0] for row in rows))
+        if any(row[2] for row in rows):
+            raise reader.refuse("a signature, where this strength has none")
+        return cls(tuple(row[:2] for row in rows))
+
+
+class Answer(NamedTuple):
+    """One packed share of one peer's secret."""
+
+    peer: int
+    kind: SecretKind
+    share: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnmaskingShares:
+    """M9: for each peer of the mask set, exactly one of its two secrets' shares."""
+
+    TYPE: ClassVar = MessageType.UNMASKING
+    answers: tuple[Answer, ...] = field(repr=False)
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        rows = [_ANSWER.pack(peer, kind, SHARE_BYTES, share) for peer, kind, share in self.answers]
+        return b"".join((_U32.pack(len(rows)), *rows))
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Parse, or raise a `PeerProtocolError`."""
+        answers = []
+        block = reader.view(reader.count(_ANSWER.size) * _ANSWER.size)
+        reader.finish()
+        for peer, code, size, share in _ANSWER.iter_unpack(block):
+            kind = _KIND.get(code)
+            if kind is None or size != SHARE_BYTES:
+                raise reader.refuse(f"an answer of kind {code} with {size} bytes")
+            if not is_packed(share, SECRET_WORDS):
+                raise reader.refuse("a share that is not in packed form")
+            answers.append(Answer(peer, kind, share))
+        _check_ids(reader, tuple(answer.peer for answer in answers))
+        return cls(tuple(answers))
+
+
+Message = KeyAdvertisement | Roster | SealedShares | Delivery | MaskedInput | SurvivorList | UnmaskingShares

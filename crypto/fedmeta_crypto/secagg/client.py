@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client's side of a round: a one-shot state machine without sockets, clock or threads.
+
+    NEW --advertise_keys/M1--> ADVERTISED --M2/M3--> SHARED --M4/InputWanted--> READY
+        --mask_input/M5--> MASKED --M6/M9--> ANSWERED         any --abort--> ABORTED
+
+A refused message raises and changes nothing. Secrets live only as long as the round needs them: the
+cipher key until M3, the mask key and the seed until M4, mask keys until M5, shares until M9.
+
+Source: Bonawitz et al., CCS 2017, figure 4, without its consistency round.
+"""
+
+import enum
+import os
+from functools import lru_cache
+from typing import Never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_crypto.errors import (
+    BadArgument,
+    MaskReuse,
+    OutOfOrder,
+    Repeated,
+    TooFewSurvivors,
+    Unexpected,
+)
+from fedmeta_crypto.keys import DIGEST_BYTES, KeyPair, seal_key
+from fedmeta_crypto.messages import (
+    Answer,
+    Delivery,
+    KeyAdvertisement,
+    MaskedInput,
+    Message,
+    Roster,
+    SealedShares,
+    SurvivorList,
+    UnmaskingShares,
+    max_bytes,
+    message_digest,
+    view_digest,
+)
+from fedmeta_crypto.prg import Entropy, add_masks
+from fedmeta_crypto.ring import checked_copy, reduce_in_place
+from fedmeta_crypto.sealed import (
+    KINDS,
+    SECRET_WORDS,
+    SHARE_BYTES,
+    SecretKind,
+    associated_data,
+    open_sealed,
+    pack_secrets,
+    seal,
+    unpack_secrets,
+)
+from fedmeta_crypto.secagg.checks import check_delivery, check_roster, check_survivors
+from fedmeta_crypto.secagg.parameters import MAX_COHORT, ClientPolicy, RoundParameters, session_of
+from fedmeta_crypto.secagg.secrets_held import HeldSecrets, zero
+from fedmeta_crypto.secagg.step import (
+    InputWanted,
+    Outgoing,
+    Record,
+    RecordKind,
+    SharesMissing,
+    Step,
+    SurvivorsAnnounced,
+)
+from fedmeta_crypto.shamir import pack, split
+from fedmeta_crypto.wire import SERVER, Header, MessageType, Reader, check_header, frame, unframe
+
+
+class ClientPhase(enum.IntEnum):
+    """Where a client is in its round."""
+
+    NEW = 0
+    ADVERTISED = 1
+    SHARED = 2
+    READY = 3
+    MASKED = 4
+    ANSWERED = 5
+    ABORTED = 6
+
+
+# The grammar: what is accepted in each phase, and the last message type already consumed by then.
+_ACCEPTS = {
+    ClientPhase.ADVERTISED: MessageType.ROSTER,
+    ClientPhase.SHARED: MessageType.DELIVERY,
+    ClientPhase.MASKED: MessageType.SURVIVORS,
+}
+_CONSUMED = {
+    ClientPhase.ADVERTISED: 0,
+    ClientPhase.SHARED: MessageType.ROSTER,
+    ClientPhase.READY: MessageType.DELIVERY,
+    ClientPhase.MASKED: MessageType.DELIVERY,
+    ClientPhase.ANSWERED: MessageType.SURVIVORS,
+}
+_FROM_SERVER = tuple(_ACCEPTS.values())
+
+
+class ClientSession:
+    """One client in one round; masks one vector, answers once, then holds nothing.
+
+    Guarantee:  the server sees a vector that is uniform modulo 2^b to it and to any threshold - 1 clients
+                that pool with it, except for its part in the sum, as long as it follows the protocol.
+    Args:       announcement: M0 as received.  policy: this client's own limits.  entropy: returns n
+                fresh secret bytes.
+    Raises:     PlanRefused, WrongRound: the policy forbids this round.  PeerProtocolError: bad bytes.
+    Source:     Bonawitz et al., CCS 2017, figure 4.
+
+    Example:
+        >>> from fedmeta_crypto import Strength
+        >>> m0 = RoundParameters(round=1, cohort=(3, 5, 8), threshold=2, min_survivors=3, modulus_bits=32,
+        ...     length=4, behaviour_hash=bytes(32), server_nonce=bytes(32), body=b"").to_message()
+        >>> policy = ClientPolicy(min_cohort=3, max_length=100, max_body_bytes=0, last_round=0,
+        ...     allowed_strengths=frozenset({Strength.SEMI_HONEST}))
+        >>> session = ClientSession(m0, client_id=5, policy=policy)
+        >>> len(session.advertise_keys().send), session
+        (1, ClientSession(client_id=5, round=1, phase=ADVERTISED))
+    """
+
+    def __init__(
+        self, announcement: bytes, *, client_id: int, policy: ClientPolicy, entropy: Entropy = os.urandom
+    ) -> None:
+        self.parameters = RoundParameters.from_message(announcement, max_bytes=policy.max_announcement_bytes)
+        policy.check(self.parameters, client_id=client_id)
+        self.session = session_of(announcement)
+        self.client_id = client_id
+        self.phase = ClientPhase.NEW
+        self._entropy = entropy
+        self._limit = max(max_bytes(kind, members=len(self.parameters.cohort), length=0) for kind in _FROM_SERVER)
+        self._secrets: HeldSecrets | None = None
+        self._mine: KeyAdvertisement | None = None
+        self._peers: dict[int, KeyAdvertisement] = {}
+        self._mask_set: tuple[int, ...] = ()
+        self._digest = b""
+
+    def __repr__(self) -> str:
+        place = f"round={self.parameters.round}, phase={self.phase.name}"
+        return f"ClientSession(client_id={self.client_id}, {place})"
+
+    def __reduce__(self) -> Never:
+        """Refuse to be copied or pickled: two copies could answer twice."""
+        raise TypeError("a session is one-shot and cannot be copied")
+
+    def advertise_keys(self) -> Step:
+        """Make this session's keys; sends M1. Store the record first: the round never begins again."""
+        if self.phase is not ClientPhase.NEW:
+            raise OutOfOrder(f"keys cannot be advertised when {self.phase.name}", where="advertise_keys")
+        self._secrets = HeldSecrets(self._entropy)
+        self._mine = self._secrets.advertisement(self.session)
+        self.phase = ClientPhase.ADVERTISED
+        return Step(persist=(self._record(RecordKind.ROUND_BEGUN),), send=(self._to_server(self._mine),))
+
+    def receive(self, message: bytes) -> Step:
+        """Take one message of the server.
+
+        M2 sends M3. M4 gives `InputWanted` (and `SharesMissing`). M6 gives `SurvivorsAnnounced`, stores
+        a record and sends M9, after which every secret is gone.
+
+        Raises:     PeerProtocolError: refused, nothing changed.  TooFewSurvivors: too few shares opened.
+                    OutOfOrder: before `advertise_keys` or after `abort`.
+        """
+        if self._secrets is None and self.phase is not ClientPhase.ANSWERED:
+            raise OutOfOrder(f"no message can be taken when {self.phase.name}", where="receive")
+        header, payload = unframe(message, sender=SERVER, max_bytes=self._limit)
+        check_header(header, session=self.session, round_=self.parameters.round, sender=SERVER)
+        secrets = self._expect(header.type)
+        reader = Reader(payload, sender=SERVER, where=header.type.name.lower())
+        if header.type is MessageType.ROSTER:
+            return self._share_keys(Roster.read(reader), secrets)
+        if header.type is MessageType.DELIVERY:
+            return self._open_shares(Delivery.read(reader), secrets)
+        return self._unmask(SurvivorList.read(reader), secrets)
+
+    def mask_input(self, vector: NDArray[np.uint32], *, attachment_hash: bytes = bytes(DIGEST_BYTES)) -> Step:
+        """Mask one vector; sends M5. Once only.
+
+        Shapes:     vector (parameters.length,), uint32, values below 2**modulus_bits; it is not changed.
+        Args:       attachment_hash: 32 bytes that bind what the application sends beside the vector.
+        Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`.  WrongLength, OutOfRing.
+        """
+        if self.phase in (ClientPhase.MASKED, ClientPhase.ANSWERED):
+            raise MaskReuse("this session has masked its vector", where="mask_input")
+        if self.phase is not ClientPhase.READY or self._secrets is None:
+            raise OutOfOrder(f"no input is wanted when {self.phase.name}", where="mask_input")
+        if not isinstance(attachment_hash, bytes) or len(attachment_hash) != DIGEST_BYTES:
+            raise BadArgument(f"attachment_hash is not {DIGEST_BYTES} bytes", where="mask_input")
+        bits = self.parameters.modulus_bits
+        masked = checked_copy(vector, bits=bits, length=self.parameters.length)
+        self.phase = ClientPhase.MASKED  # before the masks are used, so that no path uses them twice
+        add_masks(masked, plus=self._secrets.mask_keys_plus, minus=self._secrets.mask_keys_minus)
+        reduce_in_place(masked, bits)
+        self._secrets.drop_after_masking()
+        outgoing = self._to_server(MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked))
+        self._digest = message_digest(outgoing.message)
+        return Step(send=(outgoing,))
+
+    def abort(self) -> None:
+        """Wipe every secret and take no further part; harmless when already over."""
+        if self._secrets is not None:
+            self._secrets.wipe()
+        self._secrets = None
+        if self.phase is not ClientPhase.ANSWERED:
+            self.phase = ClientPhase.ABORTED
+
+    def _expect(self, kind: MessageType) -> HeldSecrets:
+        where = kind.name.lower()
+        if kind is not _ACCEPTS.get(self.phase) or self._secrets is None:
+            if kind in _FROM_SERVER and kind <= _CONSUMED.get(self.phase, 0):
+                raise Repeated("this session took such a message already", sender=SERVER, where=where)
+            raise Unexpected(f"not expected when {self.phase.name}", sender=SERVER, where=where)
+        return self._secrets
+
+    def _share_keys(self, roster: Roster, secrets: HeldSecrets) -> Step:
+        pair, mine, me, parameters = secrets.cipher_pair, self._mine, self.client_id, self.parameters
+        if pair is None or mine is None:
+            raise OutOfOrder("keys are gone", where="roster")
+        check_roster(roster, mine, me=me, parameters=parameters)
+        peers = {id_: advert for id_, advert in roster.entries if id_ != me}
+        agreed = {id_: pair.agree(advert.cipher_public, peer=id_) for id_, advert in peers.items()}
+        # Nothing below can refuse the message any more.
+        n, t = len(parameters.cohort), parameters.threshold
+        both = secrets.seed + secrets.mask_secret
+        rows = split(both, points=n, threshold=t, entropy=self._entropy)
+        packed = pack(rows.reshape(2 * n, SECRET_WORDS)).reshape(n, 2 * SHARE_BYTES)
+        index = {id_: i for i, id_ in enumerate(parameters.cohort)}
+        boxes = []
+        for peer, prk in agreed.items():
+            key, secrets.opening_keys[peer] = self._seal_keys(prk, pair, peer, peers[peer].cipher_public)
+            row = packed[index[peer]].tobytes()
+            text = pack_secrets((row[:SHARE_BYTES], row[SHARE_BYTES:]))
+            boxes.append((peer, seal(key, text, associated_data(self.session, _id(me), _id(peer)))))
+        secrets.drop_after_sharing()
+        zero(both)
+        rows.fill(0)
+        packed.fill(0)
+        self._peers = peers
+        self.phase = ClientPhase.SHARED
+        return Step(send=(self._to_server(SealedShares(tuple(boxes))),))
+
+    def _seal_keys(self, prk: bytes, pair: KeyPair, peer: int, public: bytes) -> tuple[bytes, bytearray]:
+        """The key from me to the peer, and the one from the peer to me."""
+        me, you = _id(self.client_id), _id(peer)
+        away = seal_key(prk, session=self.session, parties=(me, you), publics=(pair.public, public))
+        back = seal_key(prk, session=self.session, parties=(you, me), publics=(public, pair.public))
+        return away, bytearray(back)
+
+    def _open_shares(self, delivery: Delivery, secrets: HeldSecrets) -> Step:
+        me, parameters = self.client_id, self.parameters
+        check_delivery(delivery, me=me, within=(me, *self._peers), parameters=parameters)
+        mask_set = tuple(id_ for id_, _ in delivery.boxes)
+        shares: dict[int, tuple[bytes, ...]] = {}
+        for dealer, box in delivery.boxes:
+            if dealer != me:
+                associated = associated_data(self.session, _id(dealer), _id(me))
+                text = open_sealed(secrets.opening_keys[dealer], box, associated)
+                opened = None if text is None else unpack_secrets(text)
+                if opened is not None:
+                    shares[dealer] = opened
+        if len(shares) < parameters.threshold:
+            raise TooFewSurvivors(need=parameters.threshold, have=len(shares), phase="SHARE_KEYS")
+        # The mask set is the server's whole list: a share that does not open leaves its dealer in it.
+        secrets.derive_mask_keys(
+            me,
+            {peer: self._peers[peer].mask_public for peer in mask_set if peer != me},
+            session=self.session,
+            behaviour_hash=parameters.behaviour_hash,
+        )
+        secrets.shares = shares
+        secrets.drop_after_agreeing()
+        self._mask_set = mask_set
+        self.phase = ClientPhase.READY
+        wanted = InputWanted(parameters.length, parameters.modulus_bits, mask_set)
+        missing = tuple(id_ for id_ in mask_set if id_ != me and id_ not in shares)
+        return Step(events=(SharesMissing(missing), wanted) if missing else (wanted,))
+
+    def _unmask(self, survivors: SurvivorList, secrets: HeldSecrets) -> Step:
+        check_survivors(survivors, self._digest, me=self.client_id, within=self._mask_set, parameters=self.parameters)
+        alive = tuple(id_ for id_, _ in survivors.entries)
+        alive_set = frozenset(alive)
+        # Exactly one kind per peer: both of one peer's secrets would uncover its vector.
+        kind_of = {p: SecretKind.SELF_MASK if p in alive_set else SecretKind.MASK_KEY for p in secrets.shares}
+        answers = tuple(Answer(peer, kind, secrets.shares[peer][KINDS.index(kind)]) for peer, kind in kind_of.items())
+        outgoing = self._to_server(UnmaskingShares(answers))
+        self.phase = ClientPhase.ANSWERED
+        secrets.wipe()
+        self._secrets = None
+        record = self._record(RecordKind.ANSWERED)
+        return Step(persist=(record,), send=(outgoing,), events=(SurvivorsAnnounced(alive),))
+
+    def _to_server(self, message: Message) -> Outgoing:
+        header = Header(message.TYPE, self.session, self.parameters.round, self.client_id)
+        return Outgoing(SERVER, frame(header, message.payload()))
+
+    def _record(self, kind: RecordKind) -> bytes:
+        return Record(kind, self.parameters.round, self.session).to_bytes()
+
+
+@lru_cache(maxsize=MAX_COHORT)
+def _id(id_: int) -> bytes:
+    return id_.to_bytes(4, "little")

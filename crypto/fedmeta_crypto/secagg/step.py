@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a session hands to its shell: things to store, messages to send, events to act on.
+
+The order is a promise: store all of `persist` durably, then send `send`, then act on `events`.
+A shell that sends first could, after a crash, answer a second time in a round it forgot.
+"""
+
+import enum
+import struct
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_crypto.errors import BadArgument
+
+
+class Phase(enum.IntEnum):
+    """Where a round is, seen from the server; 4 is kept for the consistency check."""
+
+    ANNOUNCE = 0
+    ADVERTISE_KEYS = 1
+    SHARE_KEYS = 2
+    MASK_INPUT = 3
+    UNMASK = 5
+    DONE = 6
+    FAILED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message and the id it is for; `wire.SERVER` (0xFFFFFFFF) is the server."""
+
+    to: int
+    message: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InputWanted:
+    """Client: keys are agreed with `mask_set`; now call `mask_input` with `length` values below 2^b."""
+
+    length: int
+    modulus_bits: int
+    mask_set: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharesMissing:
+    """Client: these dealers gave me no share that opens; the round goes on without their shares."""
+
+    dealers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivorsAnnounced:
+    """Client: whose inputs the sum will hold; an accountant uses this set, not the cohort."""
+
+    survivors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseClosed:
+    """Server: a phase ended with these members; `missing` were expected and did not answer."""
+
+    phase: Phase
+    members: tuple[int, ...]
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SumOpened:
+    """Server: the sum of the survivors' vectors modulo 2^b, shape (length,), uint32.
+
+    `dropped` is the rest of the cohort, at whatever phase each was lost.
+    """
+
+    total: NDArray[np.uint32]
+    survivors: tuple[int, ...]
+    dropped: tuple[int, ...]
+
+
+Event = InputWanted | SharesMissing | SurvivorsAnnounced | PhaseClosed | SumOpened
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One move of a session: store `persist`, then send `send`, then act on `events`."""
+
+    persist: tuple[bytes, ...] = ()
+    send: tuple[Outgoing, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+class RecordKind(enum.IntEnum):
+    """What a stored record says."""
+
+    ROUND_BEGUN = 1
+    ANSWERED = 2
+
+
+_RECORD = struct.Struct("<4sBBQ32s")
+_MAGIC = b"SFMR"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A line of a client's durable memory: it began, or answered, this round.
+
+    After a restart the largest `round` found is the policy's `last_round`; a round that was begun is
+    never begun again, since its secrets are gone.
+
+    Example:
+        >>> Record.from_bytes(Record(RecordKind.ANSWERED, 7, bytes(32)).to_bytes()).round
+        7
+    """
+
+    kind: RecordKind
+    round: int
+    session: bytes
+
+    def to_bytes(self) -> bytes:
+        """Fixed-size canonical form."""
+        return _RECORD.pack(_MAGIC, _VERSION, self.kind, self.round, self.session)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Parse one record; raises `BadArgument` if it is not one."""
+        if len(data) != _RECORD.size:
+            raise BadArgument(f"a stored record has {_RECORD.size} bytes, not {len(data)}")
+        magic, version, kind, round_, session = _RECORD.unpack(data)
+        if (magic, version) != (_MAGIC, _VERSION) or kind not in tuple(RecordKind):
+            raise BadArgument("not a stored record of this release")
+        return cls(RecordKind(kind), round_, session)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frame around every message, and a reader that never believes a length.
+
+    magic "SFMS" | version u8 | suite u8 | type u8 | session 32 | round u64 | sender u32 | size u32
+    payload (size bytes)
+    signature size u16 | signature        (size 0 under the semi-honest strength)
+
+Little-endian. The form is canonical: one meaning has one byte string, so decode then encode gives the
+same bytes. A length field is compared with the bytes really there before anything is made of it.
+"""
+
+import enum
+import struct
+from dataclasses import dataclass
+
+from fedmeta_crypto.errors import (
+    BadMessage,
+    Oversized,
+    SpoofedSender,
+    Truncated,
+    Unsupported,
+    WrongRound,
+    WrongSession,
+)
+
+SERVER = 0xFFFFFFFF
+MAGIC = b"SFMS"
+VERSION = 1
+SUITE = 1
+SESSION_BYTES = 32
+MAX_ROUND = 2**63 - 1
+_HEAD = struct.Struct("<4sBBB32sQII")
+_SIGNATURE = struct.Struct("<H")
+_U32 = struct.Struct("<I")
+FRAME_BYTES = _HEAD.size + _SIGNATURE.size
+
+
+class MessageType(enum.IntEnum):
+    """Message numbers; those in `RESERVED` are named so that nothing else ever takes them."""
+
+    PARAMETERS = 0
+    ADVERTISEMENT = 1
+    ROSTER = 2
+    SHARES = 3
+    DELIVERY = 4
+    MASKED_INPUT = 5
+    SURVIVORS = 6
+    CONSISTENCY = 7
+    CONSISTENCY_PROOF = 8
+    UNMASKING = 9
+    RECORD = 10
+    COUNTERSIGNATURE = 11
+
+
+RESERVED = frozenset(
+    {
+        MessageType.CONSISTENCY,
+        MessageType.CONSISTENCY_PROOF,
+        MessageType.RECORD,
+        MessageType.COUNTERSIGNATURE,
+    }
+)
+_KNOWN = {kind.value: kind for kind in MessageType}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Who says what in which session and round."""
+
+    type: MessageType
+    session: bytes
+    round: int
+    sender: int
+
+
+def frame(header: Header, payload: bytes) -> bytes:
+    """Header, payload and an empty signature."""
+    head = _HEAD.pack(MAGIC, VERSION, SUITE, header.type, header.session, header.round, header.sender, len(payload))
+    return b"".join((head, payload, _SIGNATURE.pack(0)))
+
+
+def unframe(message: bytes, *, sender: int, max_bytes: int) -> tuple[Header, memoryview]:
+    """Split a message into header and payload, without copying the payload.
+
+    Args:       sender: whom the transport names; blamed in errors.  max_bytes: most this could need.
+    Raises:     Oversized, Truncated, Unsupported, BadMessage.
+    """
+    where = "frame"
+    if len(message) > max_bytes:
+        raise Oversized(f"{len(message)} bytes, at most {max_bytes} expected", sender=sender, where=where)
+    if len(message) < FRAME_BYTES:
+        raise Truncated(f"{len(message)} bytes, a frame has {FRAME_BYTES}", sender=sender, where=where)
+    magic, version, suite, code, session, round_, author, size = _HEAD.unpack_from(message)
+    if magic != MAGIC:
+        raise BadMessage("not a message of this protocol", sender=sender, where=where)
+    if (version, suite) != (VERSION, SUITE):
+        raise Unsupported(f"version {version} suite {suite}", sender=sender, where=where)
+    kind = _KNOWN.get(code)
+    if kind is None or kind in RESERVED:
+        raise Unsupported(f"message type {code}", sender=sender, where=where)
+    rest = len(message) - FRAME_BYTES
+    if size > rest:
+        raise Truncated(f"payload of {size} bytes announced, {rest} there", sender=sender, where=where)
+    (signature,) = _SIGNATURE.unpack_from(message, _HEAD.size + size)
+    if signature:
+        raise Unsupported("a signature, where this strength has none", sender=sender, where=where)
+    if size < rest:
+        raise BadMessage(f"{rest - size} trailing bytes", sender=sender, where=where)
+    view = memoryview(message)[_HEAD.size : _HEAD.size + size]
+    return Header(kind, session, round_, author), view
+
+
+def check_header(header: Header, *, session: bytes, round_: int, sender: int) -> None:
+    """Refuse what was made for another session or round, or by someone else than the transport says."""
+    where = header.type.name.lower()
+    if header.sender != sender:
+        raise SpoofedSender(f"header names {header.sender}", sender=sender, where=where)
+    if header.round != round_:
+        raise WrongRound(f"round {header.round}, this is {round_}", sender=sender, where=where)
+    if header.session != session:
+        raise WrongSession("another session's message", sender=sender, where=where)
+
+
+class Reader:
+    """Reads a payload from the front; every complaint names the peer that wrote it."""
+
+    __slots__ = ("_at", "_data", "_sender", "_where")
+
+    def __init__(self, data: memoryview, *, sender: int, where: str) -> None:
+        self._data = data
+        self._at = 0
+        self._sender = sender
+        self._where = where
+
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self._data) - self._at
+
+    def view(self, n: int) -> memoryview:
+        """The next n bytes, not copied."""
+        if n > self.left:
+            raise Truncated(f"{n} bytes wanted, {self.left} left", sender=self._sender, where=self._where)
+        self._at += n
+        return self._data[self._at - n : self._at]
+
+    def take(self, n: int) -> bytes:
+        """The next n bytes."""
+        return bytes(self.view(n))
+
+    def unpack(self, form: struct.Struct) -> tuple[int, ...]:
+        """The next integers of a struct."""
+        return form.unpack(self.view(form.size))
+
+    def count(self, item_bytes: int) -> int:
+        """A u32 count of items of at least `item_bytes` each, checked against the bytes left."""
+        (count,) = self.unpack(_U32)
+        if count * item_bytes > self.left:
+            raise Truncated(f"{count} items announced, too few bytes", sender=self._sender, where=self._where)
+        return count
+
+    def refuse(self, what: str) -> BadMessage:
+        """An error to raise for this message."""
+        return BadMessage(what, sender=self._sender, where=self._where)
+
+    def finish(self) -> None:
+        """Refuse trailing bytes."""
+        if self.left:
+            raise self.refuse(f"{self.left} trailing bytes")

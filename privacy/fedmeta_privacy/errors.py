@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of the privacy room.
+
+PrivacyError(code, what, remedy)
+├── PlanError              SFM-301  a setting that no guarantee can be given for
+├── UnsupportedClaim       SFM-302  unit, view, adjacency and mode that the claim table does not hold
+├── UnsupportedEvent       SFM-303  an event that the accountant has no proof for
+├── BudgetExceeded         SFM-304  the filter refuses the charge
+├── EncodingOverflow       SFM-305  the sum of the encodings could leave the ring
+├── UnsafeModel            SFM-306  a model that must not touch data
+├── TooManyRecords         SFM-307  more records than registered slots
+├── JournalDamaged         SFM-308  a budget journal that does not replay
+└── LedgerDamaged          SFM-309  a ledger line that does not verify
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PrivacyError(ValueError):
+    """What went wrong, in words, and what to do about it.
+
+    Attributes:
+        code: the error's number, stable across versions.
+        what: the cause, with the place.
+        remedy: the way out.
+
+    Example:
+        >>> str(PlanError("delta is 2", "choose delta below 1/N"))
+        'SFM-301: delta is 2. Remedy: choose delta below 1/N.'
+    """
+
+    code: ClassVar[str] = "SFM-300"
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.what}. Remedy: {self.remedy}."
+
+
+class PlanError(PrivacyError):
+    """A setting for which no guarantee can be given."""
+
+    code = "SFM-301"
+
+
+class UnsupportedClaim(PrivacyError):
+    """A combination of unit, view, adjacency and mode that is not proved."""
+
+    code = "SFM-302"
+
+
+class UnsupportedEvent(PrivacyError):
+    """An event that the accountant has no proof for."""
+
+    code = "SFM-303"
+
+
+class BudgetExceeded(PrivacyError):
+    """The filter refuses a charge; nothing was charged.
+
+    Attributes:
+        spent: sum of (sensitivity / noise)^2 charged so far.
+        asked: what the refused round would have added.
+        limit: the budget's Gaussian equivalent, mu^2.
+    """
+
+    code = "SFM-304"
+
+    def __init__(self, *, spent: float, asked: float, limit: float) -> None:
+        super().__init__(
+            f"the privacy budget has no room for this round: {spent:.6g} of {limit:.6g} is charged "
+            f"and the round would add {asked:.6g} (in units of squared Gaussian shift)",
+            "end the run here, or plan fewer rounds, more noise or a larger epsilon before the next run",
+        )
+        self.spent = spent
+        self.asked = asked
+        self.limit = limit
+
+
+class EncodingOverflow(PrivacyError):
+    """The sum of the encodings and their noise could leave the ring."""
+
+    code = "SFM-305"
+
+
+class UnsafeModel(PrivacyError):
+    """A model with non-finite or huge entries; it was refused before data were touched."""
+
+    code = "SFM-306"
+
+
+class TooManyRecords(PrivacyError):
+    """More records in a role than registered slots: the sensitivity would not hold."""
+
+    code = "SFM-307"
+
+
+class JournalDamaged(PrivacyError):
+    """A budget journal that does not replay."""
+
+    code = "SFM-308"
+
+
+class LedgerDamaged(PrivacyError):
+    """A ledger line that does not verify."""
+
+    code = "SFM-309"

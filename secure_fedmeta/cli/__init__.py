@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `secure-fedmeta VERB`. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from .._version import __version__
+from ..errors import UsageError, UserError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="secure-fedmeta",
+    help="Secure federated meta-learning: what each round cost in privacy, and a sum that hides each site.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"secure-fedmeta {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit status. Errors are numbered and go to standard error.
+
+    Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted.
+    """
+    from . import epsilon, run
+
+    # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    run.register(app)
+    epsilon.register(app)
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(args=given or ["--help"], prog_name="secure-fedmeta", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted; what was written is whole\n")
+        return INTERRUPTED
+    except _parser_error() as error:
+        return _complain(_usage(error), given, status=2)
+    except _numbered_errors() as error:
+        return _complain(error, given, status=1)
+    return (result if isinstance(result, int) else 0) if given else 2
+
+
+def _parser_error() -> type[Exception]:
+    """The base of the parser's errors: click's in older releases of typer, a copy inside typer in newer ones."""
+    bases = typer.BadParameter.__mro__
+    return next(base for base in bases if base.__name__ == "ClickException" and issubclass(base, Exception))
+
+
+def _numbered_errors() -> tuple[type[Exception], ...]:
+    """Asked for only when something was raised, so that `--help` does not load the rooms."""
+    from fedmeta_crypto.errors import ProtocolError
+    from fedmeta_privacy.errors import PrivacyError
+
+    return UserError, PrivacyError, ProtocolError
+
+
+def _usage(error: Any) -> UsageError:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "secure-fedmeta"
+    return UsageError(error.format_message().rstrip("."), where, f"see `{where} --help`")
+
+
+def _complain(error: Exception, given: list[str], *, status: int) -> int:
+    if "json" in given or "--format=json" in given:
+        body = {"error": {"code": getattr(error, "code", "SFM-100"), "text": str(error)}}
+        sys.stdout.write(json.dumps(body) + "\n")
+    sys.stderr.write(f"{error}\n")
+    return status

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`secure-fedmeta run`: a pilot by name, or the settings of a TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import FileError, UsageError
+from ..pilots import NAMES as PILOTS
+from .epsilon import Format
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("run", short_help="run a pilot, or the settings of a TOML file")(run)
+
+
+def run(
+    what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml", help="hospital, or a TOML file.")],
+    rounds: Annotated[int | None, typer.Option(help="Planned rounds.")] = None,
+    epsilon: Annotated[str | None, typer.Option(help='Budget against the server; "none" adds no noise.')] = None,
+    delta: Annotated[float | None, typer.Option(help="Below 1/N.")] = None,
+    clients: Annotated[int | None, typer.Option(help="Member sites.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Chance that a site falls silent in a round.")] = None,
+    colluders: Annotated[int | None, typer.Option(help="Sites assumed to share all they know.")] = None,
+    threshold: Annotated[int | None, typer.Option(help="Fewest survivors; default: smallest t with 2t > n.")] = None,
+    planned_survivors: Annotated[int | None, typer.Option(help="Survivors that noise is planned for.")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="maml or fomaml.")] = None,
+    aggregation: Annotated[str | None, typer.Option(help="mask, or none to compare.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes data, split and dropouts; never keys or noise.")] = None,
+    insecure_reproducible: Annotated[
+        bool | None, typer.Option("--insecure-reproducible", help="Seed keys and noise too; no guarantee.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="New folder for the run's files.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
+) -> None:
+    """Run a pilot and leave its ledger, model and report.
+
+    Example: secure-fedmeta run hospital --epsilon 1 --rounds 20 --out runs/mine
+    """
+    given = {
+        "rounds": rounds,
+        "epsilon": epsilon,
+        "delta": delta,
+        "clients": clients,
+        "dropout": dropout,
+        "colluders": colluders,
+        "threshold": threshold,
+        "planned_survivors": planned_survivors,
+        "algorithm": algorithm,
+        "aggregation": aggregation,
+        "seed": seed,
+        "insecure_reproducible": insecure_reproducible,
+    }
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    pilot, base = _source(what)
+    from .hospital import run_hospital
+
+    run_hospital(base | settings, where=what, out=out or _fresh_folder(pilot), form=form)
+
+
+def _source(what: str) -> tuple[str, dict[str, Any]]:
+    """Pilot name and settings of the first argument."""
+    if what in PILOTS:
+        return what, {}
+    if not what.endswith(".toml"):
+        known = ", ".join(PILOTS)
+        raise UsageError(f"there is no pilot {what!r}", "secure-fedmeta run", f"use one of: {known}; or a .toml file")
+    from ..plan import read_toml
+
+    pilot, settings = read_toml(Path(what))
+    if pilot not in PILOTS:
+        raise FileError(f"there is no pilot {pilot!r}", f"{what}, pilot", f"use one of: {', '.join(PILOTS)}")
+    return pilot, settings
+
+
+def _fresh_folder(pilot: str) -> Path:
+    """runs/PILOT-1, -2, ...: the first that is free."""
+    number = 1
+    while (Path("runs") / f"{pilot}-{number}").exists():
+        number += 1
+    return Path("runs") / f"{pilot}-{number}"

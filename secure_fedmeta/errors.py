@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of the product: numbered, with cause, place and remedy.
+
+    UserError(what, where, remedy)
+    ├── SettingError   SFM-101  a setting's value or name
+    ├── UsageError     SFM-102  a command line that cannot be read
+    ├── FileError      SFM-103  a file that is not there, not readable, or in the way
+    ├── DataError      SFM-13x  a site's own records (datasets)
+    ├── RunError       SFM-110  a run that cannot go on
+    └── RemoteRefusal  SFM-111  a site in another process refused or is gone
+
+Numbers 2xx are the crypto room's, 3xx the privacy room's.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """What is wrong, where, and what to do.
+
+    Example:
+        >>> str(SettingError("delta is 2", "plan.toml, delta", "choose delta below 1/N"))
+        'SFM-101: delta is 2 (plan.toml, delta). Remedy: choose delta below 1/N.'
+    """
+
+    code = "SFM-100"
+
+    def __init__(self, what: str, where: str, remedy: str) -> None:
+        super().__init__(what, where, remedy)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.what} ({self.where}). Remedy: {self.remedy}."
+
+
+class SettingError(UserError):
+    """A setting's value or name."""
+
+    code = "SFM-101"
+
+
+class UsageError(UserError):
+    """A command line that cannot be read."""
+
+    code = "SFM-102"
+
+
+class FileError(UserError):
+    """A file or folder that is missing, unreadable or in the way."""
+
+    code = "SFM-103"
+
+
+class RunError(UserError):
+    """A run that cannot go on."""
+
+    code = "SFM-110"
+
+
+class RemoteRefusal(UserError):
+    """A site in another process refused a message, or its process is gone."""
+
+    code = "SFM-111"

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the run has cost so far, seen from three places: the server's books, kept per site.
+
+A run's epsilon is the largest of its sites'. A site that was asked for an upload is charged: with the realised
+survivors if it is among them, with the floor if it is not (its upload may have been opened by others). This is an
+odometer; each site's own filter decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fedmeta_privacy.claims import View
+from fedmeta_privacy.events import DiscreteGaussianSum, Event, NonPrivate
+
+from ..schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Epsilon so far per view, at the plan's delta, rounded up; infinite without a guarantee."""
+
+    server: float
+    release: float
+    local: float
+    budget_left: float
+
+    def as_views(self) -> dict[str, float]:
+        """By view name."""
+        return {view.value: getattr(self, view.value) for view in View}
+
+
+class Accounts:
+    """Counts, per site, of rounds by the number of honest noises in the opened sum."""
+
+    def __init__(self, schedule: Schedule, cohort: tuple[int, ...]) -> None:
+        self._schedule = schedule
+        # Number of honest noises -> rounds; a counter keeps the books small and equal events together.
+        self._server: dict[int, Counter[int]] = {site: Counter() for site in cohort}
+        self._release: dict[int, Counter[int]] = {site: Counter() for site in cohort}
+        self._local: dict[int, Counter[int]] = {site: Counter() for site in cohort}
+
+    def record(self, *, uploaded: frozenset[int], survivors: frozenset[int]) -> None:
+        """Book one executed round. `uploaded` are all sites that were asked for an upload."""
+        schedule = self._schedule
+        floor = schedule.honest(schedule.threshold)
+        for site in uploaded:
+            counted = site in survivors
+            self._server[site][schedule.honest(len(survivors)) if counted else floor] += 1
+            self._local[site][1] += 1
+            if counted:
+                self._release[site][len(survivors)] += 1
+
+    def affords_round(self) -> bool:
+        """Whether, by these books, every site's filter has room for one more floor."""
+        schedule = self._schedule
+        if schedule.scale is None:
+            return True
+        worst = max(self._shift(book) for book in self._server.values())
+        return worst * (1 + 2.0**-49) + schedule.floor_shift <= schedule.limit
+
+    def spent(self) -> Spent:
+        """Epsilon of the worst site in each view."""
+        schedule = self._schedule
+        server, release, local = (
+            max(self._shift(book) for book in books.values()) for books in (self._server, self._release, self._local)
+        )
+        left = max(0.0, 1 - server / schedule.limit) if schedule.scale is not None else 0.0
+        return Spent(schedule.epsilon(server), schedule.epsilon(release), schedule.epsilon(local), left)
+
+    def server_shift(self, colluders: int) -> float:
+        """Squared shift of the executed rounds for the worst site, had this many sites colluded with the server."""
+        move = self._schedule.plan.colluders - colluders
+        return max(
+            sum(rounds * self._schedule.shift(honest + move) for honest, rounds in book.items())
+            for book in self._server.values()
+        )
+
+    def events(self) -> list[Event]:
+        """The worst site's releases to the server, one event per round: what a second accountant reads."""
+        schedule = self._schedule
+        if schedule.scale is None:
+            return [NonPrivate()]
+        worst = max(self._server.values(), key=self._shift)
+        return [event for honest, rounds in sorted(worst.items()) for event in [self._event(honest)] * rounds]
+
+    def _event(self, honest: int) -> DiscreteGaussianSum:
+        scale = self._schedule.scale
+        assert scale is not None
+        return self._schedule.release.event(scale, honest)
+
+    def _shift(self, book: Mapping[int, int]) -> float:
+        return sum(rounds * self._schedule.shift(honest) for honest, rounds in book.items())

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One site: its records, its budget, its side of every round. Only bytes leave it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_crypto import ClientPolicy, ClientSession, Entropy, Keystream, Step, Strength
+from fedmeta_crypto.errors import OutOfOrder, PlanRefused
+from fedmeta_crypto.secagg.step import InputWanted, SurvivorsAnnounced
+from fedmeta_privacy.budget import GdpFilter
+from fedmeta_privacy.dp_sgd import ClippedNoisySum
+from fedmeta_privacy.errors import BudgetExceeded
+from fedmeta_privacy.noise import DiscreteGaussian
+
+from ..algorithms import contributions
+from ..schedule import Schedule
+from ..tasks import Task
+from . import plain
+from .model import model_from_bytes
+
+
+class SiteClient:
+    """A site as a sans-IO state machine over the rounds of one run.
+
+    What it trusts is local: its own plan (as `Schedule`), its own filter, its own entropy. A shell feeds `receive`
+    with the server's messages, makes `Step.persist` durable, and only then sends `Step.send`.
+
+    Guarantee: an upload exists only after its round was charged to the filter; records are touched only after the
+    model,
+        the behaviour hash, the cohort and the budget were checked.
+    Raises (from `receive`):
+        BudgetExceeded: the filter has no room for the announced round; nothing was sent or charged.
+        ProtocolError: the message is not acceptable; the round is over for this site and its secrets are wiped.
+        UnsafeModel: the announced model must not touch data.
+    """
+
+    def __init__(
+        self,
+        client_id: int,
+        task: Task,
+        schedule: Schedule,
+        budget: GdpFilter,
+        *,
+        last_round: int = 0,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        """Hold a registered task; nothing is sent before an announcement arrives."""
+        self.client_id = client_id
+        self.budget = budget
+        self._task = task
+        self._schedule = schedule
+        self._entropy = entropy
+        self._session: ClientSession | None = None
+        self._theta: NDArray[np.float64] | None = None
+        noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
+        self._release = ClippedNoisySum(clip_norm=schedule.plan.clip_norm, encoding=schedule.encoding, noise=noise)
+        # The newest round seen, charged or not: a replayed announcement is refused.
+        self._last_round = max(last_round, budget.last_round)
+
+    def __repr__(self) -> str:
+        return f"SiteClient({self.client_id})"
+
+    def receive(self, message: bytes) -> Step:
+        """Take one message of the server."""
+        if plain.is_announcement(message):
+            return self._announced(message)
+        if self._session is None:
+            raise OutOfOrder("a message came outside a round", where=f"site {self.client_id}")
+        step = self._session.receive(message)
+        for event in step.events:
+            if isinstance(event, InputWanted):
+                return self._upload(self._session)
+            if isinstance(event, SurvivorsAnnounced):
+                return self._settled(step, len(event.survivors))
+        return step
+
+    def abort(self) -> None:
+        """Leave the round and wipe its secrets; what was charged stays charged."""
+        if self._session is not None:
+            self._session.abort()
+        self._session = self._theta = None
+
+    def _announced(self, message: bytes) -> Step:
+        self.abort()
+        schedule = self._schedule
+        policy = ClientPolicy(
+            min_cohort=schedule.clients,
+            min_threshold=schedule.threshold,
+            max_length=schedule.dimension,
+            max_body_bytes=8 * schedule.dimension,
+            last_round=self._last_round,
+            allowed_strengths=frozenset({Strength.SEMI_HONEST}),
+        )
+        session = ClientSession(message, client_id=self.client_id, policy=policy, entropy=self._entropy)
+        parameters = session.parameters
+        theta = model_from_bytes(parameters.body, schedule.dimension)
+        stated = (parameters.length, parameters.modulus_bits, len(parameters.cohort), parameters.threshold)
+        expected = (schedule.dimension, schedule.encoding.modulus_bits, schedule.clients, schedule.threshold)
+        if stated != expected or parameters.behaviour_hash != schedule.behaviour_hash(parameters.body):
+            raise PlanRefused(
+                f"round {parameters.round} was announced for another plan, codebook or model",
+                where=f"site {self.client_id}",
+            )
+        if schedule.scale is not None and not self.budget.affords(schedule.floor_shift):
+            spent = self.budget.spent
+            raise BudgetExceeded(spent=spent, asked=schedule.floor_shift, limit=self.budget.limit)
+        self._last_round = parameters.round
+        self._session, self._theta = session, theta
+        return session.advertise_keys() if schedule.masked else self._upload(session)
+
+    def _upload(self, session: ClientSession) -> Step:
+        """Charge the round's floor, then release: the charge is in `persist`, ahead of the upload in `send`."""
+        schedule = self._schedule
+        theta, self._theta = self._theta, None
+        if theta is None:
+            raise OutOfOrder("the round's input was asked for twice", where=f"site {self.client_id}")
+        charge: tuple[bytes, ...] = ()
+        words = None
+        if schedule.scale is not None:
+            charge = (self.budget.charge(round=session.parameters.round, shift=schedule.floor_shift),)
+            words = Keystream(self._entropy(16)).words
+        steps = self._release(contributions(theta, self._task, schedule.plan), words)
+        vector = schedule.encoding.to_ring(steps)
+        if not schedule.masked:
+            self._session = None
+            return plain.upload(session, self.client_id, vector, persist=charge)
+        step = session.mask_input(vector)
+        return replace(step, persist=charge + step.persist)
+
+    def _settled(self, step: Step, survivors: int) -> Step:
+        """Lower the charge to the survivors that the server names; without signatures this is its word."""
+        schedule = self._schedule
+        if schedule.scale is None or self._session is None:
+            return step
+        shift = schedule.shift(schedule.honest(survivors))
+        line = self.budget.settle(round=self._session.parameters.round, shift=shift)
+        return replace(step, persist=(*step.persist, line) if line else step.persist)

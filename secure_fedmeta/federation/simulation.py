@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All parties of a run, wired together: a shell that carries bytes between a server and its sites.
+
+A site may live in this process (`LocalSite`) or in one of its own (`pipes.PipedSite`); the same objects run in both,
+and with the same entropy they write the same ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fedmeta_crypto import SERVER, ProtocolError, Step
+from fedmeta_crypto.wire import MessageType, unframe
+from fedmeta_privacy.budget import GdpFilter
+from fedmeta_privacy.errors import PrivacyError
+
+from ..entropy import site_entropy
+from ..errors import RemoteRefusal
+from ..schedule import Schedule
+from ..tasks import Task
+from .client import SiteClient
+from .dropouts import dropout_pattern
+from .server import RoundClosed, Server
+from .storage import GroupCommit, SiteStorage
+
+# A site that falls silent "at" a phase does not send this message.
+_SILENT_AT = {
+    MessageType.ADVERTISEMENT: "advertise",
+    MessageType.SHARES: "share",
+    MessageType.MASKED_INPUT: "mask",
+    MessageType.UNMASKING: "unmask",
+}
+
+
+class Party(Protocol):
+    """A site as the shell sees it."""
+
+    def receive(self, message: bytes) -> Step:
+        """Take one message of the server."""
+
+    def settle(self) -> None:
+        """Return once what the last step persists is durable; only then may its messages be delivered."""
+
+    def affords(self, shift: float) -> bool:
+        """Whether the site's own filter has room for a release of this squared shift."""
+
+    def abort(self) -> None:
+        """Leave the open round and wipe its secrets."""
+
+    def close(self) -> None:
+        """Leave the run."""
+
+
+class LocalSite:
+    """A site of this process, with its own files if it has a folder."""
+
+    def __init__(
+        self,
+        client_id: int,
+        task: Task,
+        schedule: Schedule,
+        folder: Path | None = None,
+        disks: GroupCommit | None = None,
+    ) -> None:
+        """Make the site; `disks` is shared by the sites of one process."""
+        limit = schedule.limit if schedule.scale is not None else 0.0
+        self._stored = SiteStorage(folder, limit, disks or GroupCommit()) if folder is not None else None
+        self.client = SiteClient(
+            client_id,
+            task,
+            schedule,
+            self._stored.budget if self._stored else GdpFilter(limit),
+            last_round=self._stored.last_round if self._stored else 0,
+            entropy=site_entropy(
+                f"site-{client_id}",
+                seed=schedule.plan.seed,
+                insecure_reproducible=schedule.plan.insecure_reproducible,
+            ),
+        )
+
+    def receive(self, message: bytes) -> Step:
+        """Take one message; `settle` before sending the answer."""
+        step = self.client.receive(message)
+        if self._stored is not None:
+            self._stored.keep(step.persist)
+        return step
+
+    def settle(self) -> None:
+        """Wait until what must be durable is."""
+        if self._stored is not None:
+            self._stored.wait()
+
+    def affords(self, shift: float) -> bool:
+        """As the filter says."""
+        return self.client.budget.affords(shift)
+
+    def abort(self) -> None:
+        """Wipe the open round."""
+        self.client.abort()
+
+    def close(self) -> None:
+        """Wipe the open round and close the files."""
+        self.client.abort()
+        if self._stored is not None:
+            self._stored.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReport:
+    """One executed round with its cost on the wire and the clock."""
+
+    closed: RoundClosed
+    seconds: float
+    bytes_sent: int
+    rejected: tuple[str, ...] = field(default=())
+
+
+class Simulation:
+    """A server and its sites.
+
+    Args:
+        schedule: of the run; every party makes its own from the same plan.
+        parties: by client id, strictly positive integers.
+    """
+
+    def __init__(self, schedule: Schedule, parties: Mapping[int, Party]) -> None:
+        self.schedule = schedule
+        self.cohort = tuple(sorted(parties))
+        self._parties = dict(parties)
+        plan = schedule.plan
+        entropy = site_entropy("server", seed=plan.seed, insecure_reproducible=plan.insecure_reproducible)
+        self.server = Server(schedule, self.cohort, entropy=entropy)
+
+    def rounds(self) -> Iterator[RoundReport]:
+        """Run until the planned rounds are done or a filter has no room for another floor."""
+        while self.server.round < self.schedule.plan.rounds and self.affords_round():
+            yield self.run_round()
+
+    def affords_round(self) -> bool:
+        """Whether every site's own filter (and the server's books) would accept another round."""
+        if self.schedule.scale is None:
+            return True
+        shift = self.schedule.floor_shift
+        return self.server.accounts.affords_round() and all(p.affords(shift) for p in self._parties.values())
+
+    def run_round(self) -> RoundReport:
+        """One round, from the announcement to the new model."""
+        start = time.perf_counter()
+        plan = self.schedule.plan
+        silent = dropout_pattern(self.server.round + 1, self.cohort, rate=plan.dropout, seed=plan.seed)
+        rejected: list[str] = []
+        queue: deque[tuple[int, int, bytes]] = deque()  # sender, receiver, message
+        gone: set[int] = set()
+        sent = _post(queue, SERVER, self.server.announce())
+        while self.server.closed is None:
+            if not queue:
+                sent += _post(queue, SERVER, self.server.deadline())
+                continue
+            sender, receiver, message = queue.popleft()
+            if receiver == SERVER and sender in silent and self._falls_silent(silent[sender], message):
+                gone.add(sender)
+            if sender in gone or receiver in gone:
+                continue
+            try:
+                if receiver == SERVER:
+                    self._parties[sender].settle()
+                    step = self.server.receive(message, sender=sender)
+                else:
+                    step = self._parties[receiver].receive(message)
+            except (ProtocolError, PrivacyError, RemoteRefusal) as error:
+                rejected.append(str(error))
+                if receiver != SERVER:
+                    gone.add(receiver)
+                continue
+            sent += _post(queue, receiver, step)
+        for site in gone:
+            self._parties[site].abort()
+        return RoundReport(self.server.closed, time.perf_counter() - start, sent, tuple(rejected))
+
+    def close(self) -> None:
+        """Close every site."""
+        for party in self._parties.values():
+            party.close()
+
+    def _falls_silent(self, phase: str, message: bytes) -> bool:
+        if not self.schedule.masked:
+            return True  # there is one message only
+        return _SILENT_AT.get(unframe(message, sender=SERVER, max_bytes=len(message))[0].type) == phase
+
+
+def _post(queue: deque[tuple[int, int, bytes]], sender: int, step: Step) -> int:
+    for out in step.send:
+        queue.append((sender, out.to, out.message))
+    return sum(len(out.message) for out in step.send)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be on disk before a message leaves: each site's budget journal, and the run's ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fedmeta_crypto.secagg.step import Record, RecordKind
+from fedmeta_privacy.budget import GdpFilter
+
+from ..errors import FileError
+
+
+class Appender:
+    """An append-only file of whole lines, mode 0600. `sync` returns once all of it is on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def write(self, lines: bytes) -> None:
+        """Append in one call, so that an interrupt leaves whole lines."""
+        view = memoryview(lines)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def sync(self) -> None:
+        """Wait for the disk."""
+        getattr(os, "fdatasync", os.fsync)(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class GroupCommit:
+    """Waits for the disks of all sites of one process side by side, as the sites of many machines would."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="disk")
+        self._waiting: list[Appender] = []
+
+    def add(self, file: Appender) -> None:
+        """This file has lines that must be durable before anything is sent."""
+        self._waiting.append(file)
+
+    def commit(self) -> None:
+        """Return once all of them are."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            list(self._pool.map(Appender.sync, waiting))
+
+
+class SiteStorage:
+    """A site's own files: `budget.jsonl`, its charges, and `rounds`, which rounds it began and answered.
+
+    Attributes:
+        budget: the filter, rebuilt from the journal.
+        last_round: the newest round begun.
+    """
+
+    def __init__(self, folder: Path, limit: float, disks: GroupCommit) -> None:
+        journal = _whole(folder / "budget.jsonl", lambda data: data.rfind(b"\n") + 1)
+        rounds = _whole(folder / "rounds", lambda data: len(data) - len(data) % RECORD_BYTES)
+        self.budget = GdpFilter.replay(limit, journal)
+        records = [rounds[at : at + RECORD_BYTES] for at in range(0, len(rounds), RECORD_BYTES)]
+        self.last_round = max((Record.from_bytes(record).round for record in records), default=0)
+        self._journal, self._rounds = Appender(folder / "budget.jsonl"), Appender(folder / "rounds")
+        self._disks = disks
+
+    def keep(self, persist: tuple[bytes, ...]) -> None:
+        """Store a step's records; nothing of the step may be sent before `wait` has returned.
+
+        The disk is waited for where a loss would matter.
+
+        It matters for a charge: its upload is a release. A lowered charge that is lost leaves the higher one. Which
+        rounds were begun and answered is in the charges as well, and a session's secrets live in memory only: after a
+        crash there is nothing left to answer with a second time.
+        """
+        for record in persist:
+            if record.startswith(b"{"):
+                self._journal.write(record)
+                if b'"type":"charge"' in record:
+                    self._disks.add(self._journal)
+            else:
+                self._rounds.write(record)
+
+    def wait(self) -> None:
+        """Return once every charge is on the disk."""
+        self._disks.commit()
+
+    def close(self) -> None:
+        """Close both files."""
+        self.wait()
+        self._journal.close()
+        self._rounds.close()
+
+
+RECORD_BYTES = len(Record(RecordKind.ANSWERED, 1, bytes(32)).to_bytes())
+
+
+def _whole(path: Path, end: Callable[[bytes], int]) -> bytes:
+    """The complete records of a file; a torn last one was never durable, so nothing was sent for it: it is cut off."""
+    data = path.read_bytes() if path.exists() else b""
+    if end(data) < len(data):
+        os.truncate(path, end(data))
+    return data[: end(data)]
+
+
+def refuse_taken(out: Path) -> None:
+    """Refuse a folder that holds anything, before any work is done.
+
+    Raises:
+        FileError: `out` is not empty or not a folder.
+    """
+    try:
+        taken = out.exists() and any(out.iterdir())
+    except OSError as error:
+        raise FileError(f"cannot use the folder: {error.strerror}", str(out), "choose another --out") from None
+    if taken:
+        raise FileError("the folder already holds a run or other files", str(out), "choose another --out")
+
+
+def claim_folder(out: Path) -> None:
+    """Make a run's folder; nothing is ever overwritten.
+
+    Raises:
+        FileError: the folder exists and is not empty, or cannot be made.
+    """
+    refuse_taken(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the run's folder: {error.strerror}", str(out), "choose another --out") from None

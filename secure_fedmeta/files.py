@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files a run leaves in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .federation.storage import Appender
+from .plan import Plan
+
+FILES = {
+    "config.toml": "the settings; `secure-fedmeta run config.toml` runs them again",
+    "roster.json": "who took part, under which id",
+    "ledger.jsonl": "what was executed, one chained line per round",
+    "metrics.jsonl": "loss and AUROC per round (simulation only, not covered by epsilon)",
+    "model.safetensors": "the released model",
+    "report.html": "all of it for reading",
+}
+
+
+def write_config(path: Path, pilot: str, plan: Plan) -> None:
+    """Settings as TOML. Every value of a plan is a string, a number or a boolean, which JSON spells as TOML does."""
+    lines = [f"pilot = {json.dumps(pilot)}"]
+    for name, value in plan.model_dump().items():
+        stated = "none" if value is None and name == "epsilon" else value
+        if stated is not None:
+            lines.append(f"{name} = {json.dumps(stated)}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_model(path: Path, theta: NDArray[np.float64], features: tuple[str, ...]) -> None:
+    """The model as safetensors: one weight per feature, the last one for the constant feature."""
+    from safetensors.numpy import save_file
+
+    save_file({"theta": theta}, path, metadata={"features": json.dumps(features)})
+
+
+class RunFolder:
+    """Open files of a run: whole lines only, so that an interrupt leaves them readable."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self._ledger = Appender(out / "ledger.jsonl")
+        self._metrics = Appender(out / "metrics.jsonl")
+
+    @property
+    def sites(self) -> Path:
+        """Where simulated sites keep their own files: beside the shared folder, not in it."""
+        return self.out.with_name(self.out.name + "-sites")
+
+    def ledger(self, lines: bytes) -> None:
+        """Append ledger lines durably."""
+        if lines:
+            self._ledger.write(lines)
+            self._ledger.sync()
+
+    def metrics(self, row: Mapping[str, object]) -> None:
+        """Append one row."""
+        self._metrics.write(json.dumps(row, sort_keys=True).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close both files."""
+        self._ledger.close()
+        self._metrics.close()

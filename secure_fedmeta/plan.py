@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a run: everything that changes who can see what, and nothing that only changes speed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from .errors import FileError, SettingError
+
+
+def _none_word(value: object) -> object:
+    return None if value == "none" else value
+
+
+class Plan(BaseModel):
+    """Settings of a run, checked when made. TOML files, the command line and the API all make one.
+
+    Privacy: `epsilon` ("none" for a run without a guarantee), `delta`, `clip_norm`, `colluders`, `threshold` t
+    (default: the smallest with 2t > n), `planned_survivors` (default: what `dropout` leaves).
+    Learning: `algorithm`, `inner_lr`, `inner_steps`, slots, `outer_*`.
+    Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
+
+    Raises:
+        SettingError: through `make` and `from_toml`, with the setting's name; unknown names are refused.
+
+    Example:
+        >>> Plan(rounds=5).threshold_for(10)
+        6
+        >>> Plan.make({"epsilom": 3})
+        Traceback (most recent call last):
+        ...
+        secure_fedmeta.errors.SettingError: SFM-101: unknown setting 'epsilom' (settings)...
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    epsilon: Annotated[float | None, BeforeValidator(_none_word), Field(gt=0, le=100)] = 3.0
+    delta: float = Field(1e-3, gt=0, lt=1)
+    rounds: int = Field(40, ge=1, le=100_000)
+    algorithm: Literal["maml", "fomaml"] = "maml"
+    aggregation: Literal["mask", "none"] = "mask"
+    clients: int = Field(10, ge=2, le=128)
+    colluders: int = Field(0, ge=0)
+    threshold: int | None = Field(None, ge=1)
+    planned_survivors: int | None = Field(None, ge=1)
+    modulus_bits: int = Field(32, ge=8, le=32)
+
+    row_bound: float = Field(1.0, gt=0, le=1e3)
+    clip_norm: float = Field(0.3, gt=0)
+    inner_lr: float = Field(1.0, gt=0)
+    inner_steps: int = Field(1, ge=1, le=100)
+    support_slots: int = Field(48, ge=1, le=100_000)
+    query_slots: int = Field(48, ge=1, le=100_000)
+    support_fraction: float = Field(0.5, gt=0, lt=1)
+
+    outer: Literal["sgd", "adam"] = "sgd"
+    outer_lr: float = Field(30.0, gt=0)
+    outer_momentum: float = Field(0.0, ge=0, lt=1)
+    tail_average: float = Field(0.0, ge=0, lt=1)
+
+    dropout: float = Field(0.0, ge=0, lt=1)
+    seed: int = Field(0, ge=0, lt=2**63)
+    insecure_reproducible: bool = False
+
+    def threshold_for(self, clients: int) -> int:
+        """t: the stated one, else the smallest with 2t > n."""
+        return self.threshold if self.threshold is not None else clients // 2 + 1
+
+    def survivors_for(self, clients: int) -> int:
+        """Survivors that noise is planned for: the stated number, else round(n (1 - dropout))."""
+        planned = self.planned_survivors
+        return planned if planned is not None else max(1, round(clients * (1 - self.dropout)))
+
+    def changed(self, **settings: object) -> Plan:
+        """A checked copy with these settings changed."""
+        return Plan.make({**self.model_dump(), **settings})
+
+    @classmethod
+    def make(cls, settings: Mapping[str, Any], *, where: str = "settings") -> Plan:
+        """Check settings from outside."""
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            raise _setting_error(error, where) from None
+
+    @classmethod
+    def from_toml(cls, path: Path) -> tuple[str, Plan]:
+        """Read `pilot` and the settings from a TOML file.
+
+        Raises:
+            FileError: the file is missing or is not TOML.
+            SettingError: a setting is unknown or wrong.
+        """
+        pilot, settings = read_toml(path)
+        return pilot, cls.make(settings, where=str(path))
+
+
+def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """The pilot's name and the raw settings of a TOML file."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"cannot read the file: {error.strerror}", str(path), "check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"not a TOML file: {error}", str(path), "correct the file") from None
+    pilot = content.pop("pilot", None)
+    if not isinstance(pilot, str):
+        raise SettingError("no pilot is named", f"{path}, pilot", 'add a line such as pilot = "hospital"')
+    return pilot, content
+
+
+def _setting_error(error: ValidationError, where: str) -> SettingError:
+    first = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"]) or "?"
+    if first["type"] == "extra_forbidden":
+        return SettingError(f"unknown setting {name!r}", where, f"use one of: {', '.join(sorted(Plan.model_fields))}")
+    shown = repr(first.get("input"))
+    return SettingError(
+        f"{name} = {shown[:60]} is not accepted: {first['msg']}",
+        f"{where}, {name}",
+        "give a value in the stated range",
+    )

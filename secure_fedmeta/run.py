@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run from a user's own arrays: the API behind the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_privacy import accountant
+from fedmeta_privacy.errors import PlanError
+from fedmeta_privacy.ledger import Json, decimal
+
+from ._version import __version__
+from .algorithms.maml import sigmoid
+from .datasets.codebook import Codebook
+from .datasets.records import SiteRecords
+from .entropy import role_key
+from .federation.accounts import Spent
+from .federation.simulation import LocalSite, RoundReport, Simulation
+from .federation.storage import GroupCommit, claim_folder
+from .files import RunFolder, write_config, write_model
+from .guarantee import guarantee_sentence, worst_case_lines
+from .plan import Plan
+from .schedule import Schedule, make_schedule
+from .tasks import Task, register
+
+# Called after every round with the round's report and the model so far; returns numbers for metrics.jsonl.
+# What it computes is the simulator's privilege and not covered by epsilon.
+Watcher = Callable[[RoundReport, NDArray[np.float64]], Mapping[str, float]]
+
+ABORTED_IN_A_ROW = 5
+
+
+@dataclass(slots=True)
+class Run:
+    """A finished (or interrupted) run.
+
+    Attributes:
+        theta: the released model, (d,); the last entry belongs to the constant feature.
+        rounds: what was executed.
+        metrics: what the watcher returned, per round.
+        spent: epsilon per view.
+        guarantee: the exact sentence.
+        beside: lines that stand beside it (more colluders, fewer survivors).
+        second_opinion: another accountant's epsilon for the same events; None without a guarantee.
+        stopped: why the run ended before its planned rounds; empty if it did not.
+    """
+
+    plan: Plan
+    schedule: Schedule
+    codebook: Codebook
+    theta: NDArray[np.float64]
+    rounds: list[RoundReport] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    spent: Spent = field(default_factory=lambda: Spent(0.0, 0.0, 0.0, 1.0))
+    guarantee: str = ""
+    beside: list[str] = field(default_factory=list)
+    second_opinion: float | None = None
+    stopped: str = ""
+    out: Path | None = None
+
+    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of label 1 for raw features (n, p), by the released model before any adaptation."""
+        return sigmoid(self.codebook.encode(features) @ self.theta)
+
+
+def prepare_tasks(plan: Plan, sites: Sequence[SiteRecords], codebook: Codebook) -> dict[int, Task]:
+    """Each site's task, by client id 1..n, made from its own records alone."""
+    tasks = {}
+    for number, site in enumerate(sites, start=1):
+        rows = codebook.encode(codebook.check_ranges(site.features, on_outside="refuse")[0])
+        tasks[number] = register(
+            rows, site.labels, site.ids, plan=plan, key=role_key(site.name, plan.seed), site=site.name
+        )
+    return tasks
+
+
+def check_population(plan: Plan, sites: Sequence[SiteRecords]) -> int:
+    """N of all sites; refuse a delta that promises nothing.
+
+    Raises:
+        PlanError: delta >= 1/N, or one id at two sites.
+    """
+    ids = [record for site in sites for record in site.ids]
+    if len(set(ids)) != len(ids):
+        raise PlanError("a record id appears at two sites: that person would be counted twice", "give it one site")
+    if plan.epsilon is not None and plan.delta >= 1 / len(ids):
+        raise PlanError(
+            f"delta={plan.delta:g} is not below 1/N = {1 / len(ids):.3g} (N={len(ids)}): publishing one whole record "
+            "at random would satisfy it",
+            f"choose delta <= {0.5 / len(ids):.1g}",
+        )
+    return len(ids)
+
+
+def federate(
+    plan: Plan,
+    sites: Sequence[SiteRecords],
+    codebook: Codebook,
+    *,
+    out: str | Path | None = None,
+    watch: Watcher | None = None,
+    pilot: str = "arrays",
+) -> Run:
+    """Run the plan over the sites, each one holding its own records.
+
+    Guarantee: the returned `guarantee`, no more and no less.
+    Args:
+        plan: settings; `plan.clients` is replaced by the number of sites.
+        sites: one per client; rows are checked against the public ranges and refused outside them.
+        codebook: public ranges and scaling.
+        out: folder for the run's files; must be new or empty. None writes nothing.
+        watch: sees every round; simulation only.
+        pilot: name written into config.toml.
+    Raises:
+        UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
+    """
+    plan = plan.changed(clients=len(sites))
+    population = check_population(plan, sites)
+    dimension = len(codebook.features) + 1
+    schedule = make_schedule(plan, clients=len(sites), dimension=dimension, codebook_hash=codebook.digest())
+    tasks = prepare_tasks(plan, sites, codebook)
+    folder = None
+    if out is not None:
+        claim_folder(Path(out))
+        folder = RunFolder(Path(out))
+        claim_folder(folder.sites)
+        write_config(folder.out / "config.toml", pilot, plan)
+        roster = [{"id": number, "name": site.name} for number, site in enumerate(sites, start=1)]
+        (folder.out / "roster.json").write_text(json.dumps(roster, indent=1) + "\n", encoding="utf-8")
+    names = {number: site.name for number, site in enumerate(sites, start=1)}
+    disks = GroupCommit()
+    parties = {
+        number: LocalSite(number, task, schedule, folder.sites / names[number] if folder else None, disks)
+        for number, task in tasks.items()
+    }
+    simulation = Simulation(schedule, parties)
+    run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
+    simulation.server.record("run", _opening(schedule, population))
+    try:
+        _loop(run, simulation, folder, watch)
+    finally:
+        simulation.close()
+        if folder is not None:
+            folder.close()
+    return run
+
+
+def _loop(run: Run, simulation: Simulation, folder: RunFolder | None, watch: Watcher | None) -> None:
+    """All rounds, then the closing line; an interrupt closes the books first and is raised again."""
+    server = simulation.server
+
+    def keep() -> None:
+        lines = server.ledger_lines()
+        if folder is not None:
+            folder.ledger(lines)
+
+    keep()
+    aborted = 0
+    try:
+        for report in simulation.rounds():
+            keep()
+            run.rounds.append(report)
+            run.spent, run.theta = report.closed.spent, server.outer.released
+            row: dict[str, float] = {"round": report.closed.round}
+            if watch is not None:
+                row |= watch(report, run.theta)
+            run.metrics.append(row)
+            if folder is not None:
+                folder.metrics(row)
+            aborted = aborted + 1 if report.closed.aborted else 0
+            if aborted == ABORTED_IN_A_ROW:
+                run.stopped = f"{aborted} rounds in a row ended without a sum: {report.closed.aborted}"
+                break
+        if not run.stopped and server.round < run.plan.rounds:
+            run.stopped = f"the budget has no room for round {server.round + 1}"
+    except KeyboardInterrupt:
+        run.stopped = "interrupted"
+        server.abort("interrupted")
+        raise
+    finally:
+        _finish(run, simulation)
+        keep()
+        if folder is not None:
+            write_model(folder.out / "model.safetensors", run.theta, tuple(f.name for f in run.codebook.features))
+
+
+def _finish(run: Run, simulation: Simulation) -> None:
+    accounts = simulation.server.accounts
+    run.spent = accounts.spent()
+    run.guarantee = guarantee_sentence(run.schedule, run.spent)
+    run.beside = worst_case_lines(run.schedule, accounts)
+    if run.schedule.private and run.stopped != "interrupted":
+        run.second_opinion = accountant.loss_distribution_epsilon(accounts.events(), run.plan.delta)
+    views = run.spent.as_views()
+    simulation.server.record(
+        "end",
+        {
+            "stopped": run.stopped,
+            "guarantee": run.guarantee,
+            "delta": decimal(run.plan.delta),
+            "epsilon": {view: decimal(value) if run.schedule.private else "none" for view, value in views.items()},
+            "accountant": "exact Gaussian bound for discrete Gaussian sums",
+            "second_accountant": {
+                "name": f"dp-accounting {version('dp-accounting')} PLD",
+                "server": "none" if run.second_opinion is None else decimal(run.second_opinion),
+            },
+            "at": _now(run.plan),
+        },
+    )
+
+
+def _opening(schedule: Schedule, population: int) -> dict[str, Json]:
+    return {
+        "software": f"secure-fedmeta {__version__}",
+        "behaviour": schedule.behaviour(),
+        "seed": schedule.plan.seed,
+        "population": population,
+        "unit": "record",
+        "adjacency": "slot",
+        "mode": "bounded-glm",
+        "protocol": "SFM-SecAgg/1 semi-honest, complete graph" if schedule.masked else "none",
+        "sensitivity": {
+            "support": decimal(schedule.sensitivity.support),
+            "query": decimal(schedule.sensitivity.query),
+            "steps": decimal(schedule.release.l2_sensitivity),
+        },
+        "budget_shift": decimal(schedule.limit),
+        "at": _now(schedule.plan),
+    }
+
+
+def _now(plan: Plan) -> str | None:
+    """Wall time for the reader of the ledger; left out where two runs must be identical."""
+    return None if plan.insecure_reproducible else datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A site's task: which records it adapts on and which it is judged on.
+
+A record's role is a keyed hash of its own id and nothing else: never a rank, a count or "the first k". A record takes
+the next free slot of its role when it is registered. So adding a patient changes no other patient's role, row or slot,
+which is what the sensitivity proofs ask for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_privacy.errors import TooManyRecords
+
+from .errors import SettingError
+from .plan import Plan
+
+MIN_RECORDS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Encoded rows of one site; they never leave it.
+
+    Shapes: `support_rows` (s, d), `support_labels` (s,), `query_rows` (m, d), `query_labels` (m,), float64; s and m
+    are at most the registered slots.
+    """
+
+    support_rows: NDArray[np.float64]
+    support_labels: NDArray[np.float64]
+    query_rows: NDArray[np.float64]
+    query_labels: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return "Task(<records of one site>)"
+
+
+def is_support(record_id: str, key: bytes, fraction: float) -> bool:
+    """The role of one record: True for support, with probability `fraction` over the key.
+
+    Example:
+        >>> key = bytes(32)
+        >>> is_support("patient-0001", key, 0.5) == is_support("patient-0001", key, 0.5)
+        True
+    """
+    digest = hmac.digest(key, b"sfm-role/1" + record_id.encode(), hashlib.sha256)
+    return int.from_bytes(digest[:8], "big") < fraction * 2.0**64
+
+
+def register(
+    rows: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    ids: Sequence[str],
+    *,
+    plan: Plan,
+    key: bytes,
+    site: str,
+) -> Task:
+    """Give every record its role and slot, once, before the run.
+
+    Shapes: rows (n, d) with norm at most `plan.row_bound`, labels (n,) in {0, 1}, ids n distinct strings.
+
+    Raises:
+        TooManyRecords: a role has more records than slots; none is dropped silently, since a record that displaces
+            another one doubles the sensitivity.
+        SettingError: too few records, a row beyond the norm bound, or repeated ids.
+    """
+    if len(ids) < MIN_RECORDS:
+        raise SettingError(
+            f"the site has fewer than {MIN_RECORDS} records",
+            f"site {site}",
+            "let it use the released model instead",
+        )
+    if len(set(ids)) != len(ids):
+        raise SettingError("ids repeat: one person would be counted twice", f"site {site}", "merge a person's rows")
+    norms = np.linalg.norm(rows, axis=1)
+    if not np.isfinite(rows).all() or norms.max() > plan.row_bound * (1 + 2.0**-30):
+        raise SettingError("a row is longer than the norm bound or not finite", f"site {site}", "encode it first")
+    support = np.array([is_support(record_id, key, plan.support_fraction) for record_id in ids])
+    for role, present, slots in (
+        ("support", int(support.sum()), plan.support_slots),
+        ("query", int((~support).sum()), plan.query_slots),
+    ):
+        if present > slots:
+            raise TooManyRecords(
+                f"site {site} has more {role} records than its {slots} registered slots",
+                f"raise {role}_slots in the plan of all sites, or register fewer records",
+            )
+    return Task(rows[support], labels[support], rows[~support], labels[~support])

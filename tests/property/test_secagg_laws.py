@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Laws of a round for any size, ring, threshold and pattern of losses."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedmeta_crypto import Phase, RoundParameters, TooFewSurvivors
+from fedmeta_crypto.messages import (
+    Answer,
+    Delivery,
+    KeyAdvertisement,
+    MaskedInput,
+    Roster,
+    SealedShares,
+    SurvivorList,
+    UnmaskingShares,
+)
+from fedmeta_crypto.ring import ring_mask
+from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
+from fedmeta_crypto.shamir import PRIME, is_packed, pack, reconstruct, split, unpack
+from fedmeta_crypto.wire import Header, Reader, frame, unframe
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from crypto_rounds import Rehearsal, plan
+
+IDS = st.lists(st.integers(0, 2**32 - 2), min_size=2, max_size=9, unique=True).map(sorted)
+
+
+@st.composite
+def rounds(draw):
+    ids = draw(IDS)
+    threshold = draw(st.integers(1, len(ids) - 1))
+    least = draw(st.integers(threshold + 1, len(ids)))
+    parameters = plan(
+        ids=ids,
+        threshold=threshold,
+        min_survivors=least,
+        bits=draw(st.integers(8, 32)),
+        length=draw(st.sampled_from([1, 2, 31, 300])),
+    )
+    # The number of the message that each client fails to send; 0: none.
+    lost_at = {id_: draw(st.sampled_from([0, 0, 0, 0, 1, 3, 5, 9])) for id_ in ids}
+    return parameters, lost_at
+
+
+@given(rounds(), st.integers(0, 2**32))
+@settings(max_examples=150, deadline=None)
+def test_the_sum_is_exact_or_the_round_fails_by_name(case, seed):
+    parameters, lost_at = case
+
+    def lost(number):
+        return {id_ for id_, at in lost_at.items() if at == number}
+
+    left_after = {n: sum(at == 0 or at > n for at in lost_at.values()) for n in (1, 3, 5, 9)}
+    enough = left_after[5] >= parameters.min_survivors and left_after[9] >= parameters.threshold + 1
+    rehearsal = Rehearsal(parameters, seed=str(seed))
+    try:
+        rehearsal.advertise(lost(1)).share(lost(3)).deliver().mask(lost(5)).unmask(lost(9))
+    except TooFewSurvivors as error:
+        assert not enough and error.have < error.need
+        assert rehearsal.opened is None and rehearsal.server.phase is Phase.FAILED
+        return
+    assert enough
+    survivors = tuple(id_ for id_ in parameters.cohort if lost_at[id_] in (0, 9))
+    assert rehearsal.opened.survivors == survivors
+    assert set(rehearsal.opened.dropped) == set(parameters.cohort) - set(survivors)
+    assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())
+    assert rehearsal.opened.total.dtype == np.uint32
+
+
+@given(
+    st.binary(min_size=2, max_size=64).filter(lambda s: len(s) % 2 == 0),
+    st.integers(1, 20).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
+    st.randoms(use_true_random=False),
+)
+def test_any_threshold_of_shares_reconstructs(secret, counts, random):
+    points, threshold = counts
+    rows = split(secret, points=points, threshold=threshold, entropy=os.urandom)
+    chosen = random.sample(range(1, points + 1), threshold)
+    assert reconstruct(tuple(chosen), rows[[j - 1 for j in chosen]]) == secret
+
+
+@given(st.lists(st.lists(st.integers(0, PRIME - 1), min_size=16, max_size=16), min_size=1, max_size=5))
+def test_packing_is_a_bijection_on_rows(rows):
+    words = np.array(rows, np.uint32)
+    packed = pack(words)
+    assert packed.shape == (len(rows), 34) and all(is_packed(row.tobytes(), 16) for row in packed)
+    assert np.array_equal(unpack(packed, 16), words)
+
+
+@given(st.binary(min_size=34, max_size=34))
+def test_packed_form_is_canonical(data):
+    if is_packed(data, 16):
+        row = np.frombuffer(data, np.uint8)[None]
+        assert pack(unpack(row, 16)).tobytes() == data
+
+
+B32 = st.binary(min_size=32, max_size=32)
+BOX = st.binary(min_size=BOX_BYTES, max_size=BOX_BYTES)
+SHARE = st.lists(st.integers(0, PRIME - 1), min_size=16, max_size=16).map(
+    lambda words: pack(np.array([words], np.uint32)).tobytes()
+)
+ADVERTS = st.builds(KeyAdvertisement, B32, B32, B32)
+
+
+def rows_of(values):
+    return st.dictionaries(st.integers(0, 2**32 - 2), values, max_size=6).map(
+        lambda table: tuple(sorted(table.items()))
+    )
+
+
+MESSAGES = st.one_of(
+    ADVERTS,
+    st.builds(Roster, rows_of(ADVERTS)),
+    st.builds(SealedShares, rows_of(BOX)),
+    st.builds(Delivery, rows_of(BOX)),
+    st.builds(SurvivorList, rows_of(B32)),
+    st.builds(
+        UnmaskingShares,
+        rows_of(st.tuples(st.sampled_from(SecretKind), SHARE)).map(
+            lambda rows: tuple(Answer(peer, *rest) for peer, rest in rows)
+        ),
+    ),
+)
+HEADERS = st.tuples(B32, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
+
+
+@given(MESSAGES, HEADERS)
+def test_wire_round_trip(message, head):
+    header = Header(message.TYPE, *head)
+    data = frame(header, message.payload())
+    again, payload = unframe(data, sender=1, max_bytes=len(data))
+    assert again == header
+    decoded = type(message).read(Reader(payload, sender=1, where="test"))
+    assert decoded == message and frame(again, decoded.payload()) == data
+
+
+@given(st.integers(8, 32), st.lists(st.integers(0, 2**32 - 1), max_size=20), B32, B32)
+def test_masked_input_round_trip(bits, values, attachment, view):
+    vector = np.array(values, np.uint32) & ring_mask(bits)
+    message = MaskedInput(attachment, view, vector)
+    payload = message.payload()
+    reader = Reader(memoryview(payload), sender=1, where="test")
+    decoded = MaskedInput.read(reader, bits=bits, length=len(values), sender=1)
+    assert np.array_equal(decoded.vector, vector) and decoded.payload() == payload
+
+
+@given(rounds(), B32, B32, st.binary(max_size=64), st.integers(1, 2**63 - 1))
+def test_announcement_round_trip(case, behaviour, nonce, body, round_):
+    base = case[0]
+    parameters = plan(ids=base.cohort, round_=round_, behaviour_hash=behaviour, server_nonce=nonce, body=body, bits=9)
+    message = parameters.to_message()
+    again = RoundParameters.from_message(message, max_bytes=len(message))
+    assert again == parameters and again.to_message() == message and again.session == parameters.session
+
+
+@pytest.mark.parametrize("n", [2, 3, 40])
+def test_sizes_at_the_edges(n):
+    rehearsal = Rehearsal(n=n)
+    rehearsal.advertise().share().deliver().mask().unmask()
+    assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())

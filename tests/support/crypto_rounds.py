@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A round in one process that a test can stop, bend and replay at any message."""
+
+import hashlib
+
+import numpy as np
+
+from fedmeta_crypto import (
+    SERVER,
+    ClientPolicy,
+    ClientSession,
+    Phase,
+    RoundParameters,
+    ServerSession,
+    Strength,
+)
+from fedmeta_crypto.secagg.step import SumOpened
+
+HONEST = frozenset({Strength.SEMI_HONEST})
+
+
+def counter_entropy(seed):
+    """Deterministic and only for tests: SHAKE-256 of seed and call number."""
+    calls = iter(range(2**62))
+    return lambda n: hashlib.shake_256(f"{seed}/{next(calls)}".encode()).digest(n)
+
+
+def plan(n=4, *, ids=None, threshold=None, min_survivors=None, bits=32, length=5, round_=1, **changes):
+    cohort = tuple(ids) if ids is not None else tuple(10 * i + 3 for i in range(n))
+    threshold = max(1, len(cohort) // 2) if threshold is None else threshold
+    fields = {
+        "round": round_,
+        "cohort": cohort,
+        "threshold": threshold,
+        "min_survivors": threshold + 1 if min_survivors is None else min_survivors,
+        "modulus_bits": bits,
+        "length": length,
+        "behaviour_hash": bytes(32),
+        "server_nonce": bytes(32),
+        "body": b"",
+    }
+    return RoundParameters(**(fields | changes))
+
+
+def policy(**changes):
+    fields = {
+        "min_cohort": 2,
+        "min_threshold": 1,
+        "max_length": 4096,
+        "max_body_bytes": 64,
+        "last_round": 0,
+        "allowed_strengths": HONEST,
+    }
+    return ClientPolicy(**(fields | changes))
+
+
+def vectors_for(parameters, seed=0):
+    rng = np.random.default_rng(seed)
+    top = 2**parameters.modulus_bits
+    return {
+        id_: rng.integers(0, top, parameters.length, dtype=np.uint64).astype(np.uint32) for id_ in parameters.cohort
+    }
+
+
+def sum_of(vectors, ids, bits):
+    total = sum((vectors[id_].astype(object) for id_ in ids), np.zeros(1, object))
+    return (total % 2**bits).astype(np.uint32)
+
+
+class Rehearsal:
+    """The shell: `inbox` holds what the server last sent, by receiver."""
+
+    def __init__(self, parameters=None, *, seed="s", entropy=counter_entropy, **plan_changes):
+        self.parameters = parameters or plan(**plan_changes)
+        self.server = ServerSession(self.parameters)
+        self.inbox = {}
+        self.sent = {}  # (message number, client) -> bytes from that client
+        self.events = {}
+        self._collect(self.server.announce())
+        self.clients = {
+            id_: ClientSession(m0, client_id=id_, policy=policy(), entropy=entropy(f"{seed}/{id_}"))
+            for id_, m0 in self.inbox.items()
+        }
+        self.vectors = vectors_for(self.parameters)
+        self.opened = None
+
+    def _collect(self, step):
+        if step.send:
+            self.inbox = {outgoing.to: outgoing.message for outgoing in step.send}
+        for event in step.events:
+            if isinstance(event, SumOpened):
+                self.opened = event
+
+    def _upload(self, number, id_, step):
+        self.events[number, id_] = step.events
+        (outgoing,) = step.send
+        assert outgoing.to == SERVER
+        self.sent[number, id_] = outgoing.message
+        self._collect(self.server.receive(outgoing.message, sender=id_))
+
+    def advertise(self, drop=()):
+        for id_, client in self.clients.items():
+            if id_ not in drop:
+                self._upload(1, id_, client.advertise_keys())
+        self._collect(self.server.deadline(Phase.ADVERTISE_KEYS))
+        return self
+
+    def share(self, drop=()):
+        for id_, message in dict(self.inbox).items():
+            if id_ not in drop:
+                self._upload(3, id_, self.clients[id_].receive(message))
+        self._collect(self.server.deadline(Phase.SHARE_KEYS))
+        return self
+
+    def deliver(self, drop=()):
+        for id_, message in self.inbox.items():
+            if id_ not in drop:
+                self.events[4, id_] = self.clients[id_].receive(message).events
+        return self
+
+    def mask(self, drop=()):
+        for id_ in dict(self.inbox):
+            if id_ not in drop:
+                self._upload(5, id_, self.clients[id_].mask_input(self.vectors[id_]))
+        self._collect(self.server.deadline(Phase.MASK_INPUT))
+        return self
+
+    def unmask(self, drop=()):
+        for id_, message in dict(self.inbox).items():
+            if id_ not in drop:
+                self._upload(9, id_, self.clients[id_].receive(message))
+        self._collect(self.server.deadline(Phase.UNMASK))
+        return self.opened
+
+    def until(self, phase):
+        """Everything honest, up to and not including the collection of `phase`."""
+        moves = {Phase.SHARE_KEYS: ("advertise",), Phase.MASK_INPUT: ("advertise", "share", "deliver")}
+        moves[Phase.UNMASK] = (*moves[Phase.MASK_INPUT], "mask")
+        for move in moves.get(phase, ()):
+            getattr(self, move)()
+        return self
+
+    def client_sums(self):
+        return sum_of(self.vectors, self.opened.survivors, self.parameters.modulus_bits)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The standards' values, this release's own bytes, and the refusals that must stay refusals."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crypto_rounds import Rehearsal, plan
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from fedmeta_crypto import Keystream, ProtocolError
+from fedmeta_crypto.keys import KeyPair, expand, extract
+from fedmeta_crypto.shamir import reconstruct, unpack
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "crypto"
+sys.path.insert(0, str(VECTORS))
+import generate  # noqa: E402
+
+STANDARDS = json.loads((VECTORS / "standards.json").read_text())
+
+
+@pytest.mark.parametrize("name", generate.FILES)
+def test_files_are_what_this_release_computes(name):
+    assert json.loads((VECTORS / name).read_text()) == generate.FILES[name]()
+
+
+def test_x25519():
+    v = {k: bytes.fromhex(x) for k, x in STANDARDS["x25519"].items() if k != "source"}
+    alice = KeyPair(v["alice_private"])
+    assert alice.public == v["alice_public"]
+    assert alice.agree(v["bob_public"], peer=2) == extract(b"", v["shared"])
+    bob = X25519PrivateKey.from_private_bytes(v["bob_private"])
+    assert bob.exchange(X25519PublicKey.from_public_bytes(v["alice_public"])) == v["shared"]
+
+
+@pytest.mark.parametrize("case", STANDARDS["hkdf_sha256"], ids=lambda case: case["source"])
+def test_hkdf(case):
+    v = {k: bytes.fromhex(x) for k, x in case.items() if k != "source"}
+    assert extract(v["salt"], v["secret"]) == v["prk"]
+    assert expand(v["prk"], v["info"], len(v["key"])) == v["key"]
+
+
+def test_keystream_starts_at_counter_block_two():
+    first = STANDARDS["keystream_of_the_zero_key"]["first_block"]
+    assert Keystream(bytes(16)).bytes(16).hex() == first
+
+
+def test_any_three_of_the_five_stored_shares():
+    stored = json.loads((VECTORS / "primitives.json").read_text())["shamir"]
+    packed = np.array([list(bytes.fromhex(row)) for row in stored["shares_by_point"].values()], np.uint8)
+    rows = unpack(packed, 16)
+    for points in ((1, 2, 3), (5, 3, 1), (2, 4, 5)):
+        assert reconstruct(points, rows[[p - 1 for p in points]]).hex() == stored["secret"]
+
+
+def test_the_stored_round_replays_from_its_bytes():
+    stored = json.loads((VECTORS / "whole_round.json").read_text())
+    rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=20, length=3, body=b"model"))
+    for label, message in stored["to_server"].items():
+        number, sender = label[1:].split(" from ")
+        if number == "9" and rehearsal.server.phase.name == "MASK_INPUT":
+            rehearsal.server.deadline(rehearsal.server.phase)
+        step = rehearsal.server.receive(bytes.fromhex(message), sender=int(sender))
+    assert step.events[-1].total.tolist() == stored["total"]
+    assert list(step.events[-1].survivors) == stored["survivors"] == [1, 300]
+
+
+@pytest.mark.parametrize("case", json.loads((VECTORS / "bad_messages.json").read_text()), ids=lambda c: c["name"])
+def test_bad_messages_are_refused_by_name(case):
+    rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=20, length=3, body=b"model"), seed="golden")
+    with pytest.raises(ProtocolError) as caught:
+        rehearsal.server.receive(bytes.fromhex(case["message"]), sender=1)
+    assert caught.value.code == case["code"]

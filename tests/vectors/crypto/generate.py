@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write the golden vectors: PYTHONPATH=crypto python tests/vectors/crypto/generate.py
+
+Values of standards are written by hand; the rest is what this release computes. A changed file is a
+changed wire form: say so in the CHANGELOG and raise the version.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "support"))
+
+from crypto_rounds import Rehearsal, counter_entropy, plan  # noqa: E402
+
+from fedmeta_crypto import Keystream  # noqa: E402
+from fedmeta_crypto.shamir import pack, split  # noqa: E402
+
+STANDARDS = {
+    "x25519": {
+        "source": "RFC 7748, section 6.1",
+        "alice_private": "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+        "alice_public": "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
+        "bob_private": "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+        "bob_public": "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
+        "shared": "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742",
+    },
+    "hkdf_sha256": [
+        {
+            "source": "RFC 5869, appendix A.1",
+            "secret": "0b" * 22,
+            "salt": "000102030405060708090a0b0c",
+            "info": "f0f1f2f3f4f5f6f7f8f9",
+            "prk": "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5",
+            "key": "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+        },
+        {
+            "source": "RFC 5869, appendix A.3",
+            "secret": "0b" * 22,
+            "salt": "",
+            "info": "",
+            "prk": "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04",
+            "key": "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
+        },
+    ],
+    "keystream_of_the_zero_key": {
+        "source": "GCM specification (McGrew and Viega), test case 2: E_0 of counter block 2",
+        "first_block": "0388dace60b6a392f328c2b971b2fe78",
+    },
+}
+
+
+def own_primitives():
+    key = bytes(range(16))
+    rows = split(bytes(range(32)), points=5, threshold=3, entropy=counter_entropy("shamir"))
+    edge = np.array([[65536, 0, 65535, 65536] + [0] * 12], np.uint32)
+    return {
+        "keystream": {"key": key.hex(), "first_100_bytes": Keystream(key).bytes(100).hex()},
+        "shamir": {
+            "secret": bytes(range(32)).hex(),
+            "threshold": 3,
+            "shares_by_point": {str(i + 1): row.tobytes().hex() for i, row in enumerate(pack(rows))},
+        },
+        "packed_share": {"words": edge[0].tolist(), "bytes": pack(edge).tobytes().hex()},
+    }
+
+
+def whole_round():
+    """Three clients in a ring of 20 bits, the second lost after its shares, under counter entropy."""
+    rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=20, length=3, body=b"model"), seed="golden")
+    record = {"announcement": rehearsal.parameters.to_message().hex(), "seed": "golden"}
+    for move, drop in (("advertise", ()), ("share", ()), ("deliver", ()), ("mask", (2,)), ("unmask", ())):
+        inbox = {str(id_): message.hex() for id_, message in rehearsal.inbox.items()}
+        getattr(rehearsal, move)(drop)
+        record[f"to_clients_before_{move}"] = inbox if move != "advertise" else {}
+    record["to_server"] = {f"M{number} from {id_}": m.hex() for (number, id_), m in rehearsal.sent.items()}
+    record["inputs"] = {str(id_): vector.tolist() for id_, vector in rehearsal.vectors.items()}
+    record["total"] = rehearsal.opened.total.tolist()
+    record["survivors"] = list(rehearsal.opened.survivors)
+    return record
+
+
+def bad_messages():
+    """Altered first messages of client 1 of the whole round, each with the error it must raise."""
+    rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=20, length=3, body=b"model"), seed="golden")
+    good = rehearsal.clients[1].advertise_keys().send[0].message
+
+    def at(offset, value):
+        return (good[:offset] + value + good[offset + len(value) :]).hex()
+
+    return [
+        {"name": "another protocol", "code": "SFM-223", "message": at(0, b"HTTP")},
+        {"name": "later version", "code": "SFM-224", "message": at(4, b"\x02")},
+        {"name": "reserved type", "code": "SFM-224", "message": at(6, b"\x07")},
+        {"name": "another session", "code": "SFM-225", "message": at(7, bytes(32))},
+        {"name": "another round", "code": "SFM-226", "message": at(39, b"\x02")},
+        {"name": "another sender", "code": "SFM-228", "message": at(47, b"\x02")},
+        {"name": "payload announced too long", "code": "SFM-221", "message": at(51, b"\xff\xff\xff\xff")},
+        {"name": "payload announced too short", "code": "SFM-224", "message": at(51, b"\x01")},
+        {"name": "key of low order", "code": "SFM-232", "message": at(55, bytes(32))},
+        {"name": "key not reduced", "code": "SFM-232", "message": at(55, b"\xff" * 32)},
+        {"name": "cut", "code": "SFM-221", "message": good[:-3].hex()},
+        {"name": "grown by one", "code": "SFM-222", "message": (good * 4).hex()},
+        {"name": "trailing byte", "code": "SFM-223", "message": (good + b"\x00").hex()},
+        {"name": "empty", "code": "SFM-221", "message": ""},
+        {"name": "message for another phase", "code": "SFM-230", "message": at(6, b"\x05")},
+    ]
+
+
+FILES = {
+    "standards.json": lambda: STANDARDS,
+    "primitives.json": own_primitives,
+    "whole_round.json": whole_round,
+    "bad_messages.json": bad_messages,
+}
+
+if __name__ == "__main__":
+    for name, make in FILES.items():
+        (HERE / name).write_text(json.dumps(make(), indent=1) + "\n")
