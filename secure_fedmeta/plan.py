@@ -39,7 +39,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    epsilon: Annotated[float | None, BeforeValidator(_none_word), Field(gt=0, le=100)] = 3.0
+    epsilon: Annotated[Annotated[float, Field(gt=0, le=100)] | None, BeforeValidator(_none_word)] = 3.0
     delta: float = Field(1e-3, gt=0, lt=1)
     rounds: int = Field(40, ge=1, le=100_000)
     algorithm: Literal["maml", "fomaml"] = "maml"
