@@ -22,7 +22,8 @@ class Plan(BaseModel):
 
     Privacy: `epsilon` ("none" for a run without a guarantee), `delta`, `clip_norm`, `colluders`, `threshold` t
     (default: the smallest with 2t > n), `planned_survivors` (default: what `dropout` leaves).
-    Learning: `algorithm`, `inner_lr`, `inner_steps`, slots, `outer_*`.
+    Learning: `algorithm`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site does with a feature
+    outside its public range.
     Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
 
     Raises:
@@ -57,6 +58,7 @@ class Plan(BaseModel):
     support_slots: int = Field(48, ge=1, le=100_000)
     query_slots: int = Field(48, ge=1, le=100_000)
     support_fraction: float = Field(0.5, gt=0, lt=1)
+    outside: Literal["refuse", "clip"] = "refuse"
 
     outer: Literal["sgd", "adam"] = "sgd"
     outer_lr: float = Field(30.0, gt=0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from .algorithms.maml import sigmoid
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
 from .entropy import role_key
+from .errors import SettingError
 from .federation.accounts import Spent
 from .federation.simulation import LocalSite, RoundReport, Simulation
 from .federation.storage import GroupCommit, claim_folder
@@ -71,15 +73,36 @@ class Run:
         return sigmoid(self.codebook.encode(features) @ self.theta)
 
 
-def prepare_tasks(plan: Plan, sites: Sequence[SiteRecords], codebook: Codebook) -> dict[int, Task]:
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a site knows after it has registered its records; `clipped` never leaves it."""
+
+    name: str
+    task: Task
+    clipped: int
+
+    def note(self, folder: Path) -> None:
+        """Leave the site's own note in its own folder."""
+        path = folder / "registered.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps({"clipped_values": self.clipped}) + "\n", encoding="utf-8")
+
+
+def prepare_tasks(plan: Plan, sites: Sequence[SiteRecords], codebook: Codebook) -> dict[int, Registered]:
     """Each site's task, by client id 1..n, made from its own records alone."""
-    tasks = {}
+    registered = {}
     for number, site in enumerate(sites, start=1):
-        rows = codebook.encode(codebook.check_ranges(site.features, on_outside="refuse")[0])
-        tasks[number] = register(
-            rows, site.labels, site.ids, plan=plan, key=role_key(site.name, plan.seed), site=site.name
+        features, clipped = codebook.check_ranges(site.features, on_outside=plan.outside)
+        task = register(
+            codebook.encode(features),
+            site.labels,
+            site.ids,
+            plan=plan,
+            key=role_key(site.name, plan.seed),
+            site=site.name,
         )
-    return tasks
+        registered[number] = Registered(site.name, task, clipped)
+    return registered
 
 
 def check_population(plan: Plan, sites: Sequence[SiteRecords]) -> int:
@@ -98,6 +121,23 @@ def check_population(plan: Plan, sites: Sequence[SiteRecords]) -> int:
             f"choose delta <= {0.5 / len(ids):.1g}",
         )
     return len(ids)
+
+
+def check_names(sites: Sequence[SiteRecords]) -> None:
+    """A site's name is its folder: refuse repeated names, and those that would leave the run's own folder.
+
+    Raises:
+        SettingError: with the first such name.
+    """
+    seen: set[str] = set()
+    for site in sites:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", site.name):
+            raise SettingError(
+                f"{site.name[:70]!r} cannot name a folder", "sites", "use letters, digits, '.', '_', '-', 64 at most"
+            )
+        if site.name.casefold() in seen:
+            raise SettingError(f"two sites are named {site.name!r}", "sites", "give each site its own name")
+        seen.add(site.name.casefold())
 
 
 def federate(
@@ -122,11 +162,12 @@ def federate(
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
+    check_names(sites)
     plan = plan.changed(clients=len(sites))
     population = check_population(plan, sites)
     dimension = len(codebook.features) + 1
     schedule = make_schedule(plan, clients=len(sites), dimension=dimension, codebook_hash=codebook.digest())
-    tasks = prepare_tasks(plan, sites, codebook)
+    registered = prepare_tasks(plan, sites, codebook)
     folder = None
     if out is not None:
         claim_folder(Path(out))
@@ -135,12 +176,13 @@ def federate(
         write_config(folder.out / "config.toml", pilot, plan)
         roster = [{"id": number, "name": site.name} for number, site in enumerate(sites, start=1)]
         (folder.out / "roster.json").write_text(json.dumps(roster, indent=1) + "\n", encoding="utf-8")
-    names = {number: site.name for number, site in enumerate(sites, start=1)}
     disks = GroupCommit()
-    parties = {
-        number: LocalSite(number, task, schedule, folder.sites / names[number] if folder else None, disks)
-        for number, task in tasks.items()
-    }
+    parties = {}
+    for number, site in registered.items():
+        own = folder.sites / site.name if folder else None
+        parties[number] = LocalSite(number, site.task, schedule, own, disks)
+        if own is not None:
+            site.note(own)
     simulation = Simulation(schedule, parties)
     run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
     simulation.server.record("run", _opening(schedule, population))
