@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,11 @@ def write_model(path: Path, theta: NDArray[np.float64], features: tuple[str, ...
     save_file({"theta": theta}, path, metadata={"features": json.dumps(features)})
 
 
+def sites_beside(out: Path) -> Path:
+    """Where simulated sites keep their own files: beside the shared folder, not in it."""
+    return out.with_name(out.name + "-sites")
+
+
 class RunFolder:
     """Open files of a run: whole lines only, so that an interrupt leaves them readable."""
 
@@ -50,8 +56,8 @@ class RunFolder:
 
     @property
     def sites(self) -> Path:
-        """Where simulated sites keep their own files: beside the shared folder, not in it."""
-        return self.out.with_name(self.out.name + "-sites")
+        """The sites' own folders."""
+        return sites_beside(self.out)
 
     def ledger(self, lines: bytes) -> None:
         """Append ledger lines durably."""
@@ -67,3 +73,9 @@ class RunFolder:
         """Close both files."""
         self._ledger.close()
         self._metrics.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -24,7 +24,7 @@ def show(epsilon: float, digits: int = 3) -> str:
     """
     if not math.isfinite(epsilon):
         return "none"
-    return f"{math.ceil(epsilon * 10**digits - 1e-9) / 10**digits:.{digits}f}"
+    return f"{math.ceil(epsilon * 10**digits) / 10**digits:.{digits}f}"
 
 
 def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
@@ -34,24 +34,26 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     if schedule.plan.insecure_reproducible:
         return REPRODUCIBLE
     plan = schedule.plan
-    common = (
-        f"by at most a factor of e^{{eps}} (plus {plan.delta:g}). This assumes an honest-but-curious server and "
+    used = spent.server if schedule.masked else spent.local
+    seen = (
+        f"the sum over at least {schedule.threshold + 1} sites in every round"
+        if schedule.masked
+        else "each site's upload included"
+    )
+    colluders = f"at most {plan.colluders} of {schedule.clients} sites colluding with it, " if schedule.masked else ""
+    sentence = (
+        "Registering or removing any one patient changes the probability of anything that the server sees in this run, "
+        f"{seen}, by at most a factor of e^{plan.epsilon:g} (plus {plan.delta!r}): the budget that each site's own "
+        f"filter holds. The executed rounds used e^{show(used)} of it. This assumes an honest-but-curious server and "
         "unauthenticated keys (nobody signs yet, and the survivors of a round are the server's word), "
-        "{colluders}one site and one record per patient, and a sound source of randomness at every site."
+        f"{colluders}one site and one record per patient, and a sound source of randomness at every site."
     )
     if not schedule.masked:
-        eps = show(spent.local)
-        return (
-            "Registering or removing any one patient changes the probability of anything that the server sees, "
-            "each site's upload included, " + common.format(eps=eps, colluders="")
-        )
-    who = f"at most {plan.colluders} of {schedule.clients} sites colluding with it, "
+        return sentence
     return (
-        "Registering or removing any one patient changes the probability of anything that the server sees, "
-        f"the sum over at least {schedule.threshold} sites in every round, "
-        + common.format(eps=show(spent.server), colluders=who)
-        + f" For outsiders who see only the published models the exponent is {show(spent.release)}; "
-        f"for someone who saw each site's upload unmasked it would be {show(spent.local)}."
+        f"{sentence} For any one member site, which sees every round's model and knows its own noise, the exponent is "
+        f"{show(spent.member)}; for outsiders, who see published models only, {show(spent.release)}; for someone who "
+        f"saw each site's upload unmasked it would be {show(spent.local)}."
     )
 
 
@@ -67,10 +69,10 @@ def worst_case_lines(schedule: Schedule, accounts: Accounts) -> list[str]:
                 f"The same rounds against {colluders} colluding sites: epsilon {show(schedule.epsilon(shift))}."
             )
     at_threshold = schedule.epsilon(plan.rounds * schedule.floor_shift)
-    allowed = int(schedule.limit / schedule.floor_shift)
+    allowed = min(int(schedule.limit / schedule.floor_shift), plan.rounds)
     lines.append(
-        f"With only t = {schedule.threshold} survivors in every round, {plan.rounds} rounds would cost epsilon "
-        f"{show(at_threshold)}; the sites' own filters would end such a run after {min(allowed, plan.rounds)} rounds, "
-        f"within {plan.epsilon:g}."
+        f"With t = {schedule.threshold} survivors counted in every round, {plan.rounds} rounds would cost epsilon "
+        f"{show(at_threshold)}; the sites' own filters would end such a run after {allowed} rounds, within "
+        f"{plan.epsilon:g}. Budgets are per run: what earlier runs on the same patients spent adds up."
     )
     return lines

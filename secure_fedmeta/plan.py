@@ -6,7 +6,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -27,7 +27,7 @@ class Plan(BaseModel):
     Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
 
     Raises:
-        SettingError: through `make` and `from_toml`, with the setting's name; unknown names are refused.
+        SettingError: with the setting's name; unknown names, and values of another type, are refused.
 
     Example:
         >>> Plan(rounds=5).threshold_for(10)
@@ -38,7 +38,15 @@ class Plan(BaseModel):
         secure_fedmeta.errors.SettingError: SFM-101: unknown setting 'epsilom' (settings)...
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    if not TYPE_CHECKING:  # type checkers see the fields
+
+        def __init__(self, **settings: object) -> None:
+            try:
+                super().__init__(**settings)
+            except ValidationError as error:
+                raise _setting_error(error, "settings") from None
 
     epsilon: Annotated[Annotated[float, Field(gt=0, le=100)] | None, BeforeValidator(_none_word)] = 3.0
     delta: float = Field(1e-3, gt=0, lt=1)
@@ -86,9 +94,9 @@ class Plan(BaseModel):
     def make(cls, settings: Mapping[str, Any], *, where: str = "settings") -> Plan:
         """Check settings from outside."""
         try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            raise _setting_error(error, where) from None
+            return cls(**settings)
+        except SettingError as error:
+            raise SettingError(error.what, error.where.replace("settings", where, 1), error.remedy) from None
 
     @classmethod
     def from_toml(cls, path: Path) -> tuple[str, Plan]:

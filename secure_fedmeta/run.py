@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmeta_privacy import accountant
-from fedmeta_privacy.errors import PlanError
 from fedmeta_privacy.ledger import Json, decimal
 
 from ._version import __version__
@@ -26,9 +26,10 @@ from .entropy import role_key
 from .errors import SettingError
 from .federation.accounts import Spent
 from .federation.simulation import LocalSite, RoundReport, Simulation
-from .federation.storage import GroupCommit, claim_folder
-from .files import RunFolder, write_config, write_model
+from .federation.storage import GroupCommit, claim_folder, refuse_taken, write_private
+from .files import RunFolder, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, worst_case_lines
+from .interrupts import held_interrupts
 from .plan import Plan
 from .schedule import Schedule, make_schedule
 from .tasks import Task, register
@@ -83,9 +84,8 @@ class Registered:
 
     def note(self, folder: Path) -> None:
         """Leave the site's own note in its own folder."""
-        path = folder / "registered.json"
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({"clipped_values": self.clipped}) + "\n", encoding="utf-8")
+        note = json.dumps({"clipped_values": self.clipped}) + "\n"
+        write_private(folder / "registered.json", note.encode())
 
 
 def prepare_tasks(plan: Plan, sites: Sequence[SiteRecords], codebook: Codebook) -> dict[int, Registered]:
@@ -105,22 +105,15 @@ def prepare_tasks(plan: Plan, sites: Sequence[SiteRecords], codebook: Codebook) 
     return registered
 
 
-def check_population(plan: Plan, sites: Sequence[SiteRecords]) -> int:
-    """N of all sites; refuse a delta that promises nothing.
+def check_one_site_each(sites: Sequence[SiteRecords]) -> None:
+    """Refuse one id at two sites, where all sites are at hand; in a deployment this is an assumption.
 
     Raises:
-        PlanError: delta >= 1/N, or one id at two sites.
+        SettingError: an id appears twice.
     """
     ids = [record for site in sites for record in site.ids]
     if len(set(ids)) != len(ids):
-        raise PlanError("a record id appears at two sites: that person would be counted twice", "give it one site")
-    if plan.epsilon is not None and plan.delta >= 1 / len(ids):
-        raise PlanError(
-            f"delta={plan.delta:g} is not below 1/N = {1 / len(ids):.3g} (N={len(ids)}): publishing one whole record "
-            "at random would satisfy it",
-            f"choose delta <= {0.5 / len(ids):.1g}",
-        )
-    return len(ids)
+        raise SettingError("a record id appears at two sites", "sites", "register each person at one site")
 
 
 def check_names(sites: Sequence[SiteRecords]) -> None:
@@ -162,40 +155,50 @@ def federate(
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
+    sites = list(sites)
     check_names(sites)
     plan = plan.changed(clients=len(sites))
-    population = check_population(plan, sites)
+    check_one_site_each(sites)
     dimension = len(codebook.features) + 1
     schedule = make_schedule(plan, clients=len(sites), dimension=dimension, codebook_hash=codebook.digest())
     registered = prepare_tasks(plan, sites, codebook)
-    folder = None
-    if out is not None:
-        claim_folder(Path(out))
-        folder = RunFolder(Path(out))
-        claim_folder(folder.sites)
-        write_config(folder.out / "config.toml", pilot, plan)
-        roster = [{"id": number, "name": site.name} for number, site in enumerate(sites, start=1)]
-        (folder.out / "roster.json").write_text(json.dumps(roster, indent=1) + "\n", encoding="utf-8")
-    disks = GroupCommit()
-    parties = {}
-    for number, site in registered.items():
-        own = folder.sites / site.name if folder else None
-        parties[number] = LocalSite(number, site.task, schedule, own, disks)
-        if own is not None:
-            site.note(own)
-    simulation = Simulation(schedule, parties)
-    run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
-    simulation.server.record("run", _opening(schedule, population))
-    try:
-        _loop(run, simulation, folder, watch)
-    finally:
-        simulation.close()
-        if folder is not None:
-            folder.close()
+    with ExitStack() as closing:
+        release = closing.enter_context(held_interrupts())
+        folder = None if out is None else closing.enter_context(_open_folder(Path(out), pilot, plan, sites))
+        disks = closing.enter_context(GroupCommit())
+        parties = {}
+        for number, site in registered.items():
+            own = folder.sites / site.name if folder else None
+            parties[number] = LocalSite(number, site.task, schedule, own, disks)
+            closing.callback(parties[number].close)
+            if own is not None:
+                site.note(own)
+        simulation = Simulation(schedule, parties)
+        run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
+        simulation.server.record("run", _opening(schedule))
+        _loop(run, simulation, folder, watch, release)
+    release()
     return run
 
 
-def _loop(run: Run, simulation: Simulation, folder: RunFolder | None, watch: Watcher | None) -> None:
+def _open_folder(out: Path, pilot: str, plan: Plan, sites: Sequence[SiteRecords]) -> RunFolder:
+    """Make the run's folder and the one of its sites, both or none."""
+    refuse_taken(sites_beside(out))
+    claim_folder(out)
+    claim_folder(sites_beside(out))
+    write_config(out / "config.toml", pilot, plan)
+    roster = [{"id": number, "name": site.name} for number, site in enumerate(sites, start=1)]
+    (out / "roster.json").write_text(json.dumps(roster, indent=1) + "\n", encoding="utf-8")
+    return RunFolder(out)
+
+
+def _loop(
+    run: Run,
+    simulation: Simulation,
+    folder: RunFolder | None,
+    watch: Watcher | None,
+    release: Callable[[], None],
+) -> None:
     """All rounds, then the closing line; an interrupt closes the books first and is raised again."""
     server = simulation.server
 
@@ -213,19 +216,22 @@ def _loop(run: Run, simulation: Simulation, folder: RunFolder | None, watch: Wat
             run.spent, run.theta = report.closed.spent, server.outer.released
             row: dict[str, float] = {"round": report.closed.round}
             if watch is not None:
-                row |= watch(report, run.theta)
+                row |= {name: float(value) for name, value in watch(report, run.theta).items()}
             run.metrics.append(row)
             if folder is not None:
                 folder.metrics(row)
+            release()
             aborted = aborted + 1 if report.closed.aborted else 0
             if aborted == ABORTED_IN_A_ROW:
-                run.stopped = f"{aborted} rounds in a row ended without a sum: {report.closed.aborted}"
+                first = f" (a site said: {report.rejected[0]})" if report.rejected else ""
+                run.stopped = f"{aborted} rounds in a row ended without a sum: {report.closed.aborted}{first}"
                 break
         if not run.stopped and server.round < run.plan.rounds:
             run.stopped = f"the budget has no room for round {server.round + 1}"
-    except KeyboardInterrupt:
-        run.stopped = "interrupted"
-        server.abort("interrupted")
+    except BaseException as error:
+        # Whatever happened: a round that was open has cost something, and the books must say so.
+        run.stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else f"broken off: {type(error).__name__}"
+        server.abort(run.stopped)
         raise
     finally:
         _finish(run, simulation)
@@ -239,7 +245,7 @@ def _finish(run: Run, simulation: Simulation) -> None:
     run.spent = accounts.spent()
     run.guarantee = guarantee_sentence(run.schedule, run.spent)
     run.beside = worst_case_lines(run.schedule, accounts)
-    if run.schedule.private and run.stopped != "interrupted":
+    if run.schedule.private and not run.stopped.startswith(("interrupted", "broken off")):
         run.second_opinion = accountant.loss_distribution_epsilon(accounts.events(), run.plan.delta)
     views = run.spent.as_views()
     simulation.server.record(
@@ -259,12 +265,11 @@ def _finish(run: Run, simulation: Simulation) -> None:
     )
 
 
-def _opening(schedule: Schedule, population: int) -> dict[str, Json]:
+def _opening(schedule: Schedule) -> dict[str, Json]:
     return {
         "software": f"secure-fedmeta {__version__}",
         "behaviour": schedule.behaviour(),
         "seed": schedule.plan.seed,
-        "population": population,
         "unit": "record",
         "adjacency": "slot",
         "mode": "bounded-glm",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from fedmeta_privacy import gdp
 from fedmeta_privacy.calibration import Release, budget_shift, noise_scale
@@ -33,7 +34,7 @@ class Schedule:
         plan: the settings.
         clients: n, members of the cohort.
         dimension: d, parameters of the model.
-        threshold: t, fewest survivors that open a sum.
+        threshold: t, shares that open a secret; t + 1 survivors are needed, as nobody holds a share of its own.
         planned_survivors: how many the noise is planned for.
         sensitivity: per role, before encoding.
         release: what one round releases, in steps.
@@ -78,7 +79,7 @@ class Schedule:
         """Squared Gaussian shift of a round with this many honest noises; infinite without any."""
         if self.scale is None or honest < 1:
             return math.inf
-        return self.release.shift(self.scale, honest)
+        return _shift(self.release, self.scale, honest)
 
     @property
     def floor_shift(self) -> float:
@@ -91,11 +92,14 @@ class Schedule:
         return self.shift(self.honest(self.planned_survivors))
 
     def epsilon(self, shift: float) -> float:
-        """Epsilon at the plan's delta of releases with this total squared shift, rounded up."""
-        if math.isinf(shift):
+        """Epsilon at the plan's delta of releases with this total squared shift, rounded up.
+
+        Infinite for a run without a guarantee, reproducible ones included.
+        """
+        if math.isinf(shift) or not self.private:
             return math.inf
         variation = self.release.variation(self.plan.rounds)
-        return gdp.epsilon_upper(math.sqrt(shift), self.plan.delta, total_variation=variation)
+        return _epsilon(math.sqrt(shift), self.plan.delta, total_variation=variation)
 
     def behaviour(self) -> dict[str, Json]:
         """All settings that change what a client sends or what it means, as canonical JSON values."""
@@ -119,6 +123,11 @@ class Schedule:
         return hashlib.sha256(b"sfm-behaviour/1" + self.behaviour_digest + model).digest()
 
 
+# Asked for many times a round with the same few arguments.
+_shift = lru_cache(maxsize=1024)(Release.shift)
+_epsilon = lru_cache(maxsize=1024)(gdp.epsilon_upper)
+
+
 def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: bytes = bytes(32)) -> Schedule:
     """Work out a plan for `clients` sites and a model of `dimension` parameters.
 
@@ -131,8 +140,11 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         >>> schedule.threshold, schedule.epsilon(40 * schedule.planned_shift) <= 3.0
         (6, True)
     """
-    threshold, survivors = plan.threshold_for(clients), plan.survivors_for(clients)
+    masked = plan.aggregation == "mask"
+    threshold = plan.threshold_for(clients) if masked else 1
+    survivors = plan.survivors_for(clients)
     _check_cohort(plan, clients, threshold, survivors)
+    _check_delta(plan, clients)
     claim(Unit.RECORD, View.SERVER, Adjacency.SLOT, Mode.BOUNDED_GLM)
     sensitivity = logistic_sensitivity(
         order=Order.SECOND if plan.algorithm == "maml" else Order.FIRST,
@@ -142,13 +154,13 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         support_slots=plan.support_slots,
         query_slots=plan.query_slots,
         clip_norm=plan.clip_norm,
+        dimension=dimension,
     )
     encoding = IntegerEncoding(choose_step(sensitivity.worst, dimension), dimension, plan.modulus_bits)
     release = Release(encoding.l2_sensitivity(sensitivity.worst), dimension, clients)
     scale, limit = None, math.inf
     if plan.epsilon is not None:
         limit = budget_shift(plan.epsilon, plan.delta, release=release, rounds=plan.rounds)
-        masked = plan.aggregation == "mask"
         scale = noise_scale(
             limit,
             release=release,
@@ -176,9 +188,22 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
     )
 
 
+def _check_delta(plan: Plan, clients: int) -> None:
+    """Compare delta with the registered slots, a public bound on N: the count of records is not for telling."""
+    slots = clients * (plan.support_slots + plan.query_slots)
+    if plan.epsilon is not None and plan.delta >= 1 / slots:
+        raise PlanError(
+            f"delta={plan.delta:g} is not below 1/N = {1 / slots:.3g} (N = {slots} registered slots): publishing one "
+            "whole record at random would satisfy it",
+            f"choose delta <= {0.5 / slots:.1g}",
+        )
+
+
 def _check_cohort(plan: Plan, clients: int, threshold: int, survivors: int) -> None:
-    if clients < 2:
-        raise PlanError(f"{clients} site cannot hide in a sum", "use at least 3 sites")
+    if clients < 2 or (clients < 3 and plan.aggregation == "mask"):
+        raise PlanError(f"{clients} site(s) cannot hide in a sum", "use at least 3 sites")
+    if plan.colluders >= clients:
+        raise PlanError(f"{plan.colluders} colluders among {clients} sites", "leave at least one honest site")
     if plan.aggregation == "none":
         return
     if 2 * threshold <= clients:

@@ -41,6 +41,35 @@ class Task:
         return "Task(<records of one site>)"
 
 
+def check_task(task: Task, plan: Plan, *, dimension: int, site: str) -> None:
+    """Check all that the sensitivity proof asks of a site's records, where they are held: once, before the run.
+
+    Raises:
+        TooManyRecords: more records in a role than slots.
+        SettingError: wrong shape or type, a row that is not finite or beyond the norm bound, or a label besides 0 and
+        1.
+    """
+    roles = (
+        ("support", task.support_rows, task.support_labels, plan.support_slots),
+        ("query", task.query_rows, task.query_labels, plan.query_slots),
+    )
+    for role, rows, labels, slots in roles:
+        if rows.dtype != np.float64 or labels.dtype != np.float64 or rows.shape != (len(labels), dimension):
+            raise SettingError(f"the {role} records are not float64 of {dimension} columns", f"site {site}", _ENCODE)
+        if len(labels) > slots:
+            raise TooManyRecords(
+                f"site {site} has more {role} records than its {slots} registered slots",
+                f"raise {role}_slots in the plan of all sites, or register fewer records",
+            )
+        if not np.isfinite(rows).all() or not (np.linalg.norm(rows, axis=1) <= plan.row_bound * (1 + 2.0**-30)).all():
+            raise SettingError("a row is longer than the norm bound or not finite", f"site {site}", _ENCODE)
+        if not np.isin(labels, (0.0, 1.0)).all():
+            raise SettingError("a label is neither 0 nor 1", f"site {site}", "use two classes, coded 0 and 1")
+
+
+_ENCODE = "encode the records with the run's codebook"
+
+
 def is_support(record_id: str, key: bytes, fraction: float) -> bool:
     """The role of one record: True for support, with probability `fraction` over the key.
 
@@ -79,17 +108,7 @@ def register(
         )
     if len(set(ids)) != len(ids):
         raise SettingError("ids repeat: one person would be counted twice", f"site {site}", "merge a person's rows")
-    norms = np.linalg.norm(rows, axis=1)
-    if not np.isfinite(rows).all() or norms.max() > plan.row_bound * (1 + 2.0**-30):
-        raise SettingError("a row is longer than the norm bound or not finite", f"site {site}", "encode it first")
     support = np.array([is_support(record_id, key, plan.support_fraction) for record_id in ids])
-    for role, present, slots in (
-        ("support", int(support.sum()), plan.support_slots),
-        ("query", int((~support).sum()), plan.query_slots),
-    ):
-        if present > slots:
-            raise TooManyRecords(
-                f"site {site} has more {role} records than its {slots} registered slots",
-                f"raise {role}_slots in the plan of all sites, or register fewer records",
-            )
-    return Task(rows[support], labels[support], rows[~support], labels[~support])
+    task = Task(rows[support], labels[support], rows[~support], labels[~support])
+    check_task(task, plan, dimension=rows.shape[1], site=site)
+    return task

@@ -11,9 +11,11 @@ is RFC 7748's own advice (section 6.1).
 """
 
 import hashlib
-import hmac
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fedmeta_crypto.errors import BadKey
 from fedmeta_crypto.prg import KEY_BYTES, Entropy, draw
@@ -24,6 +26,9 @@ SECRET_BYTES = 32
 DIGEST_BYTES = 32
 SEAL_KEY_BYTES = 32
 
+End = tuple[bytes, bytes]  # of a pair: public key, id as 4 bytes
+
+_SHA256 = SHA256()
 _FIELD = 2**255 - 19
 # u-coordinates whose order divides 8: the agreed secret would be zero whatever the private key.
 _LOW_ORDER = frozenset(
@@ -59,12 +64,17 @@ class KeyPair:
         return "KeyPair(...)"
 
     def agree(self, public: bytes, *, peer: int) -> bytes:
-        """X25519, then HKDF-Extract; raises `BadKey` if the shared point is zero."""
+        """The secret shared with a peer, for `derive` alone; raises `BadKey` if it is zero."""
         try:
-            shared = self._private.exchange(X25519PublicKey.from_public_bytes(public))
+            return self._private.exchange(_parsed(public))
         except ValueError:
             raise BadKey("key agreement gave zero", sender=peer, where="key agreement") from None
-        return extract(b"", shared)
+
+
+# Parsing takes a tenth of an agreement, and whoever plays several parties meets each key once for each of them.
+@lru_cache(maxsize=4096)
+def _parsed(public: bytes) -> X25519PublicKey:
+    return X25519PublicKey.from_public_bytes(public)
 
 
 def fresh_secret(entropy: Entropy) -> bytearray:
@@ -87,35 +97,31 @@ def check_public(public: bytes, *, sender: int, where: str) -> None:
         raise BadKey("public key of low order", sender=sender, where=where)
 
 
-def extract(salt: bytes, secret: bytes | bytearray) -> bytes:
-    """HKDF-Extract (RFC 5869, section 2.2); an empty salt equals 32 zero bytes."""
-    return hmac.digest(salt, secret, "sha256")
+def derive(secret: bytes | bytearray, info: bytes, size: int) -> bytes:
+    """HKDF-SHA256 without salt (RFC 5869)."""
+    return HKDF(_SHA256, size, None, info).derive(secret)
 
 
-def expand(prk: bytes, info: bytes, size: int = DIGEST_BYTES) -> bytes:
-    """HKDF-Expand (RFC 5869, section 2.3)."""
-    block = output = hmac.digest(prk, info + b"\x01", "sha256")
-    while len(output) < size:
-        block = hmac.digest(prk, block + info + bytes([len(output) // DIGEST_BYTES + 1]), "sha256")
-        output += block
-    return output[:size]
-
-
-def pair_mask_key(prk: bytes, *, session: bytes, behaviour_hash: bytes, publics: tuple[bytes, bytes]) -> bytes:
+def pair_mask_key(secret: bytes, *, session: bytes, behaviour_hash: bytes, publics: tuple[bytes, bytes]) -> bytes:
     """Key of the mask that two clients cancel; equal only if both run the same behaviour."""
     info = LABEL + session + b"mask" + behaviour_hash + min(publics) + max(publics)
-    return expand(prk, info, KEY_BYTES)
+    return derive(secret, info, KEY_BYTES)
 
 
 def self_mask_key(seed: bytes | bytearray, *, session: bytes) -> bytes:
     """Key of a client's own mask, from its seed b_u."""
-    return expand(extract(b"", seed), LABEL + session + b"self", KEY_BYTES)
+    return derive(seed, LABEL + session + b"self", KEY_BYTES)
 
 
-def seal_key(prk: bytes, *, session: bytes, parties: tuple[bytes, bytes], publics: tuple[bytes, bytes]) -> bytes:
-    """Key for shares in one direction; parties and publics as (from, to), ids as 4 bytes."""
-    info = LABEL + session + b"enc" + parties[0] + parties[1] + publics[0] + publics[1]
-    return expand(prk, info, SEAL_KEY_BYTES)
+def seal_keys(secret: bytes, *, session: bytes, mine: End, theirs: End) -> tuple[bytes, bytes]:
+    """Keys for shares from me to a peer, and from the peer to me.
+
+    Both come of one derivation: its first half seals from the end with the smaller public key to the other.
+    """
+    first, second = sorted((mine, theirs))
+    both = derive(secret, LABEL + session + b"enc" + first[0] + first[1] + second[0] + second[1], 2 * SEAL_KEY_BYTES)
+    forth, back = both[:SEAL_KEY_BYTES], both[SEAL_KEY_BYTES:]
+    return (forth, back) if first == mine else (back, forth)
 
 
 def commitment(seed: bytes | bytearray, *, session: bytes) -> bytes:

@@ -17,7 +17,7 @@ Ids are strictly increasing in every list: that is the canonical form, and it ex
 import hashlib
 import struct
 from dataclasses import dataclass, field
-from itertools import pairwise
+from operator import lt
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -34,6 +34,13 @@ _ENTRY = struct.Struct("<I32s32s32s")
 _BOX = struct.Struct(f"<IH{BOX_BYTES}s")
 _SURVIVOR = struct.Struct("<I32sH")
 _ANSWER = struct.Struct(f"<IBH{SHARE_BYTES}s")
+_ITEM_BYTES = {
+    MessageType.ROSTER: _ENTRY.size,
+    MessageType.SHARES: _BOX.size,
+    MessageType.DELIVERY: _BOX.size,
+    MessageType.SURVIVORS: _SURVIVOR.size,
+    MessageType.UNMASKING: _ANSWER.size,
+}
 _KIND = {kind.value: kind for kind in KINDS}
 
 
@@ -51,22 +58,15 @@ def message_digest(message: bytes) -> bytes:
 
 def max_bytes(kind: MessageType, *, members: int, length: int) -> int:
     """The most bytes a message of this kind can need in a round of that size."""
-    item = {
-        MessageType.ROSTER: _ENTRY.size,
-        MessageType.SHARES: _BOX.size,
-        MessageType.DELIVERY: _BOX.size,
-        MessageType.SURVIVORS: _SURVIVOR.size,
-        MessageType.UNMASKING: _ANSWER.size,
-    }
     if kind is MessageType.ADVERTISEMENT:
         return FRAME_BYTES + 2 * PUBLIC_BYTES + DIGEST_BYTES
     if kind is MessageType.MASKED_INPUT:
         return FRAME_BYTES + 2 * DIGEST_BYTES + _U32.size + length * WORD_BYTES
-    return FRAME_BYTES + _U32.size + members * item[kind]
+    return FRAME_BYTES + _U32.size + members * _ITEM_BYTES[kind]
 
 
-def _check_ids(reader: Reader, ids: tuple[int, ...]) -> None:
-    if any(a >= b for a, b in pairwise(ids)) or (ids and ids[-1] == SERVER):
+def _check_ids(reader: Reader, ids: list[int]) -> None:
+    if not all(map(lt, ids, ids[1:])) or (ids and ids[-1] == SERVER):
         raise reader.refuse("ids are not strictly increasing client ids")
 
 
@@ -108,9 +108,9 @@ class Roster:
         """Parse, or raise a `PeerProtocolError`."""
         block = reader.view(reader.count(_ENTRY.size) * _ENTRY.size)
         reader.finish()
-        rows = tuple((row[0], KeyAdvertisement(*row[1:])) for row in _ENTRY.iter_unpack(block))
-        _check_ids(reader, tuple(id_ for id_, _ in rows))
-        return cls(rows)
+        rows = [(id_, KeyAdvertisement(*keys)) for id_, *keys in _ENTRY.iter_unpack(block)]
+        _check_ids(reader, [id_ for id_, _ in rows])
+        return cls(tuple(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +127,11 @@ class _Boxes:
         """Parse, or raise a `PeerProtocolError`."""
         block = reader.view(reader.count(_BOX.size) * _BOX.size)
         reader.finish()
-        rows = tuple(_BOX.iter_unpack(block))
-        _check_ids(reader, tuple(row[0] for row in rows))
-        if any(row[1] != BOX_BYTES for row in rows):
+        rows = list(_BOX.iter_unpack(block))
+        _check_ids(reader, [id_ for id_, _, _ in rows])
+        if [size for _, size, _ in rows] != [BOX_BYTES] * len(rows):
             raise reader.refuse("a box of another size")
-        return cls(tuple((id_, box) for id_, _, box in rows))
+        return cls(tuple([(id_, box) for id_, _, box in rows]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +191,11 @@ class SurvivorList:
         """Parse, or raise a `PeerProtocolError`."""
         block = reader.view(reader.count(_SURVIVOR.size) * _SURVIVOR.size)
         reader.finish()
-        rows = tuple(_SURVIVOR.iter_unpack(block))
-        _check_ids(reader, tuple(row[0] for row in rows))
+        rows = list(_SURVIVOR.iter_unpack(block))
+        _check_ids(reader, [id_ for id_, _, _ in rows])
         if any(row[2] for row in rows):
             raise reader.refuse("a signature, where this strength has none")
-        return cls(tuple(row[:2] for row in rows))
+        return cls(tuple([(id_, digest) for id_, digest, _ in rows]))
 
 
 class Answer(NamedTuple):
@@ -231,7 +231,7 @@ class UnmaskingShares:
             if not is_packed(share, SECRET_WORDS):
                 raise reader.refuse("a share that is not in packed form")
             answers.append(Answer(peer, kind, share))
-        _check_ids(reader, tuple(answer.peer for answer in answers))
+        _check_ids(reader, [answer.peer for answer in answers])
         return cls(tuple(answers))
 
 

@@ -112,6 +112,8 @@ def add_masks(accumulator: NDArray[np.uint32], *, plus: Sequence[Key] = (), minu
         >>> add_masks(v, plus=[bytes(16)]); add_masks(v, minus=[bytes(16)]); v.tolist()
         [0, 1, 2, 3, 4]
     """
+    if any(len(key) != KEY_BYTES for key in (*plus, *minus)):
+        raise BadArgument(f"a mask key has {KEY_BYTES} bytes", where="add_masks")
     if accumulator.nbytes > MAX_STREAM_BYTES:
         raise KeystreamExhausted(f"a mask of {accumulator.nbytes} bytes asked")
     expand = _add_short if accumulator.nbytes <= ONE_SHOT_BYTES and _galois_agrees() else _add_long

@@ -5,9 +5,9 @@
     word     = sum_j L_j * share_j       L_j = prod_{m != j} x_m / (x_m - x_j)
 
 Both are matrix products in float64, and exact: every entry is at most 2^16, so a product is at most
-2^32 and a sum of t of them stays below 2^53 for t < 2^21; BLAS may add in any order, and fmod of an
-exact integer is exact. 65537 is prime and 3 generates its units, so powers and quotients come from
-tables of logarithms.
+2^32 and a sum of t of them stays below 2^53 for t < 2^21; BLAS may add in any order. The remainder is
+taken in integers: fmod would take longer, and a time that depends on the secret. 65537 is prime and 3
+generates its units, so powers and quotients come from tables of logarithms.
 
 A share of a word takes 65537 values, one too many for 16 bits. `pack` writes the low halves and then
 one bit per word that says "65536".
@@ -71,6 +71,10 @@ def _uniform(count: int, entropy: Entropy) -> NDArray[np.int64]:
     return words % PRIME
 
 
+def _reduced(exact: NDArray[np.float64]) -> NDArray[np.uint32]:
+    return (exact.astype(np.int64) % PRIME).astype(np.uint32)
+
+
 def split(secret: bytes | bytearray, *, points: int, threshold: int, entropy: Entropy) -> NDArray[np.uint32]:
     """Share a secret among the points 1 .. points, any `threshold` of which reveal it.
 
@@ -91,7 +95,7 @@ def split(secret: bytes | bytearray, *, points: int, threshold: int, entropy: En
     coefficients = np.empty((threshold, words.size), np.float64)
     coefficients[0] = words
     coefficients[1:] = _uniform((threshold - 1) * words.size, entropy).reshape(threshold - 1, words.size)
-    shares = np.fmod(_vandermonde(points, threshold) @ coefficients, PRIME).astype(np.uint32)
+    shares = _reduced(_vandermonde(points, threshold) @ coefficients)
     coefficients.fill(0)
     return shares
 
@@ -112,7 +116,7 @@ def reconstruct(points: tuple[int, ...], shares: NDArray[np.uint32]) -> bytes | 
         raise BadArgument("points of shares must be distinct and in 1 .. 65536")
     if shares.ndim != 2 or shares.shape[0] != len(points):
         raise BadArgument(f"{len(points)} points but shares of shape {shares.shape}")
-    words = np.fmod(_lagrange_at_zero(points) @ shares.astype(np.float64), PRIME)
+    words = _reduced(_lagrange_at_zero(points) @ shares.astype(np.float64))
     if (words > 0xFFFF).any():
         return None
     return words.astype("<u2").tobytes()

@@ -11,7 +11,7 @@ same bytes. A length field is compared with the bytes really there before anythi
 
 import enum
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fedmeta_crypto.errors import (
     BadMessage,
@@ -32,11 +32,18 @@ MAX_ROUND = 2**63 - 1
 _HEAD = struct.Struct("<4sBBB32sQII")
 _SIGNATURE = struct.Struct("<H")
 _U32 = struct.Struct("<I")
+_TYPE_AT = 6
 FRAME_BYTES = _HEAD.size + _SIGNATURE.size
 
 
 class MessageType(enum.IntEnum):
-    """Message numbers; those in `RESERVED` are named so that nothing else ever takes them."""
+    """Message numbers; those in `RESERVED` are named so that nothing else ever takes them.
+
+    Attributes:
+        where: its name as a place in error texts.
+    """
+
+    where: str
 
     PARAMETERS = 0
     ADVERTISEMENT = 1
@@ -51,6 +58,9 @@ class MessageType(enum.IntEnum):
     RECORD = 10
     COUNTERSIGNATURE = 11
 
+    def __init__(self, _: int) -> None:
+        self.where = self.name.lower()
+
 
 RESERVED = frozenset(
     {
@@ -63,8 +73,7 @@ RESERVED = frozenset(
 _KNOWN = {kind.value: kind for kind in MessageType}
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Who says what in which session and round."""
 
     type: MessageType
@@ -77,6 +86,11 @@ def frame(header: Header, payload: bytes) -> bytes:
     """Header, payload and an empty signature."""
     head = _HEAD.pack(MAGIC, VERSION, SUITE, header.type, header.session, header.round, header.sender, len(payload))
     return b"".join((head, payload, _SIGNATURE.pack(0)))
+
+
+def claimed_type(message: bytes) -> int | None:
+    """The type that a message states, with nothing checked; None if it is too short to state one."""
+    return message[_TYPE_AT] if len(message) > _TYPE_AT else None
 
 
 def unframe(message: bytes, *, sender: int, max_bytes: int) -> tuple[Header, memoryview]:
@@ -112,7 +126,7 @@ def unframe(message: bytes, *, sender: int, max_bytes: int) -> tuple[Header, mem
 
 def check_header(header: Header, *, session: bytes, round_: int, sender: int) -> None:
     """Refuse what was made for another session or round, or by someone else than the transport says."""
-    where = header.type.name.lower()
+    where = header.type.where
     if header.sender != sender:
         raise SpoofedSender(f"header names {header.sender}", sender=sender, where=where)
     if header.round != round_:

@@ -117,8 +117,13 @@ def loss_distribution_epsilon(events: Sequence[Event], delta: float, *, interval
         accountant.compose(step, count)
     variation = total_variation(events)
     result = float(accountant.get_epsilon(delta))
-    if variation > 0:
-        result = float(accountant.get_epsilon(delta - (1 + math.exp(result * (1 + 1e-6))) * variation))
+    for _ in range(64 if variation > 0 else 0):
+        # The variation's share of delta grows with epsilon: iterate to a value that pays for itself.
+        left = delta - (1 + math.exp(result)) * variation if result < 700 else 0.0
+        following = float(accountant.get_epsilon(left)) if left > 0 else math.inf
+        if following <= result * (1 + 1e-12):
+            break
+        result = following * (1 + 1e-12)
     return result * (1 + 1e-9)
 
 

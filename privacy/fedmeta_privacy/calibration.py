@@ -93,7 +93,7 @@ def noise_scale(limit: float, *, release: Release, rounds: int, planned_honest: 
     if not fits(high):
         raise PlanError(
             f"the budget asks for noise beyond {LARGEST_SCALE:g} encoding steps",
-            "use fewer rounds, a larger epsilon, or a larger encoding step",
+            "use fewer rounds or a larger epsilon",
         )
     while high - low > 1:
         middle = (low + high) // 2

@@ -59,16 +59,16 @@ class IntegerNoiseOptimizer(DPOptimizer):
 
     def add_noise(self) -> None:
         """Round the clipped sum to steps and add one draw per coordinate; one-shot, as in Opacus."""
-        for p in self.params:
-            _check_processed_flag(p.summed_grad)
-            steps = self.encoding.encode(p.summed_grad.detach().numpy())
-            if self.noise is not None:
-                if self.words is None:
-                    raise RuntimeError("no keystream was given for this step")
-                steps = steps + self.noise.sample(steps.size, self.words)
-                self.words = None
-            p.grad = torch.from_numpy(steps.astype(np.float64))
-            _mark_as_processed(p.summed_grad)
+        (p,) = self.params
+        _check_processed_flag(p.summed_grad)
+        steps = self.encoding.encode(p.summed_grad.detach().numpy())
+        if self.noise is not None:
+            if self.words is None:
+                raise RuntimeError("no keystream was given for this step")
+            steps = steps + self.noise.sample(steps.size, self.words)
+            self.words = None
+        p.grad = torch.from_numpy(steps.astype(np.float64))
+        _mark_as_processed(p.summed_grad)
 
 
 class ClippedNoisySum:
@@ -103,10 +103,9 @@ class ClippedNoisySum:
         cast(Any, self._parameter).grad_sample = torch.from_numpy(np.ascontiguousarray(safe, dtype=np.float64))
         self._optimizer.words = words
         self._optimizer.pre_step()
-        released = cast(torch.Tensor, self._parameter.grad).numpy().astype(np.int64)
+        steps: NDArray[np.int64] = cast(torch.Tensor, self._parameter.grad).numpy().astype(np.int64)
         for name in ("grad", "grad_sample", "summed_grad"):  # nothing of the records stays behind
             setattr(self._parameter, name, None)
-        steps: NDArray[np.int64] = released
         return steps
 
 

@@ -19,6 +19,7 @@ from .errors import PlanError, UnsupportedEvent
 SMOOTHING_VARIANCE = 9.0
 SMALLEST_SCALE = 3.2
 _LEMMA_VARIATION = 2.0**-130
+_LEAST, _MOST = 1e-6, 1e12  # of what may be written down as an event
 
 
 def _positive(name: str, value: float) -> None:
@@ -166,6 +167,10 @@ def event_from_json(entry: Mapping[str, object], where: str) -> Event:
     if isinstance(count, bool) or not isinstance(count, int):
         raise UnsupportedEvent(f"{where}: count is {count!r}", "give a whole number")
     sigma = _number(entry["sigma"], "sigma", where)
+    if not _LEAST <= sigma <= _MOST or count > _MOST:
+        raise UnsupportedEvent(
+            f"{where}: sigma {sigma} or count {count} is out of range", f"use {_LEAST:g} to {_MOST:g}"
+        )
     try:
         if kind == "gaussian":
             return Gaussian(sigma, count)

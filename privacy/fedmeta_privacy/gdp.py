@@ -131,7 +131,10 @@ def mu_for(epsilon: float, delta: float, *, total_variation: float = 0.0) -> flo
     if not 0 < epsilon <= _MAX_EPSILON:
         raise PlanError(f"epsilon={epsilon} is not a budget", f"choose 0 < epsilon <= {_MAX_EPSILON:g}")
     if not 0 < delta - (1 + math.exp(epsilon)) * total_variation < 1:
-        raise PlanError(f"delta={delta} leaves no room for the noise sampler's {total_variation:.3g}", "raise delta")
+        raise PlanError(
+            f"epsilon={epsilon} at delta={delta} is beyond what the noise sampler is proved for over this run",
+            "lower epsilon or the number of rounds",
+        )
 
     def fits(mu: float) -> bool:
         return epsilon_upper(mu, delta, total_variation=total_variation) <= epsilon

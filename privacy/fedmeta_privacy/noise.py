@@ -76,7 +76,8 @@ class DiscreteGaussian:
         """
         top = words(size)
         magnitude = np.searchsorted(self._high, top, side="right")
-        for index in np.flatnonzero(np.searchsorted(self._high, top, side="left") != magnitude):
+        # A tie is with the threshold before; at magnitude 0 index -1 names the largest, which is above `top`.
+        for index in np.flatnonzero(self._high[magnitude - 1] == top):
             magnitude[index] = self._refine(int(top[index]), words)
         signs = np.unpackbits(words((size + 63) // 64).view(np.uint8))[:size].astype(np.int64)
         drawn: NDArray[np.int64] = magnitude.astype(np.int64) * (1 - 2 * signs)

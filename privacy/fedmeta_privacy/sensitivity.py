@@ -33,8 +33,15 @@ Delta_S = m_Q R a [K/2 + lr R^2 K(K-1)/(12 sqrt 3)]. Safe, and about four times 
 
 Clipping is a projection (1-Lipschitz), so it leaves the support bounds as they are; a record is in one
 role, so the claim is the *larger* role. A clip below Delta_S therefore buys nothing, and scaling noise by
-the clip alone would under-report. All bounds are multiplied by 1 + 2^-20 for float64 arithmetic on finite
-models with |theta_i| <= 2^20.
+the clip alone would under-report.
+
+Arithmetic. Two neighbours are two float64 computations, on models with |theta_i| <= 2^20 (checked before data are
+touched). With u = 2^-53: a margin x.theta is off by at most d u R 2^20 sqrt(d); a step adds a rounding of theta
+(2^-33 a coordinate), its margins' errors times lr R <= 8/R, and the error of a sum of n_S <= 2^17 terms. So a margin at
+theta_K is off by at most eta = 2^-33 [R sqrt(d) (2d + 1)(K + 1) + K], a query gradient by R eta/4, and each of the K
+factors A_k by lr R^2 eta/4 <= 2 eta. Both worlds together: m_Q R (4K + 1) eta, an absolute term on *both* roles,
+since how a library sums one row may depend on the rows beside it. Sums over records and the clip's own rounding are
+relative: 2^-20.
 """
 
 from __future__ import annotations
@@ -50,6 +57,7 @@ from .errors import PlanError, UnsafeModel
 
 ARITHMETIC_SLACK = 1 + 2.0**-20
 LARGEST_PARAMETER = 2.0**20
+LARGEST_COUNT = 2**17
 _RHO = 1 / (6 * math.sqrt(3))
 
 
@@ -91,6 +99,7 @@ def logistic_sensitivity(
     support_slots: int,
     query_slots: int,
     clip_norm: float,
+    dimension: int,
 ) -> RoleSensitivity:
     """Sensitivity of the sum of clipped query contributions, one slot emptied (derivation above).
 
@@ -101,17 +110,22 @@ def logistic_sensitivity(
 
     Example:
         >>> bounds = logistic_sensitivity(order=Order.SECOND, row_bound=1.0, inner_lr=1.0, inner_steps=1,
-        ...                               support_slots=40, query_slots=40, clip_norm=1.0)
-        >>> round(bounds.support, 4), bounds.query
+        ...                               support_slots=40, query_slots=40, clip_norm=1.0, dimension=31)
+        >>> round(bounds.support, 4), round(bounds.query, 4)
         (0.2975, 1.0)
     """
     for name, value in (("row_bound", row_bound), ("inner_lr", inner_lr), ("clip_norm", clip_norm)):
         if not (math.isfinite(value) and value > 0):
             raise PlanError(f"{name} must be a positive number, not {value!r}", f"correct {name}")
-    counts = (("inner_steps", inner_steps), ("support_slots", support_slots), ("query_slots", query_slots))
+    counts = (
+        ("inner_steps", inner_steps),
+        ("support_slots", support_slots),
+        ("query_slots", query_slots),
+        ("dimension", dimension),
+    )
     for name, count in counts:
-        if count < 1:
-            raise PlanError(f"{name} must be at least 1, not {count!r}", f"correct {name}")
+        if not 1 <= count <= LARGEST_COUNT:
+            raise PlanError(f"{name} must be from 1 to {LARGEST_COUNT}, not {count!r}", f"correct {name}")
     if clip_norm < 1e-5:  # below this the clipping rule's own guard (1e-6) is no projection any more
         raise PlanError(f"clip_norm={clip_norm} is too small", "choose clip_norm >= 1e-5")
     curvature = row_bound**2 / 4
@@ -130,8 +144,13 @@ def logistic_sensitivity(
         per_query = row_bound * (8 / 27 * a + a**2 * _RHO / 2)
     else:
         per_query = row_bound * a * (steps / 2 + inner_lr * row_bound**2 * _RHO * steps * (steps - 1) / 2)
+    margin = 2.0**-33 * (row_bound * math.sqrt(dimension) * (2 * dimension + 1) * (steps + 1) + steps)
+    rounding = row_bound * (4 * steps + 1) * margin
     # Two vectors in the ball of radius `query` are never further apart than its diameter.
-    return RoleSensitivity(support=query_slots * min(per_query, 2 * query), query=query)
+    return RoleSensitivity(
+        support=query_slots * min(per_query + rounding, 2 * query),
+        query=query + query_slots * min(rounding, 2 * query),
+    )
 
 
 def check_model(theta: NDArray[np.float64]) -> None:

@@ -17,6 +17,7 @@ from ..plan import Plan
 from ..tasks import Task
 
 Float = NDArray[np.float64]
+_BLOCK = 1 << 22
 
 
 def sigmoid(x: Float) -> Float:
@@ -57,6 +58,11 @@ def contributions(theta: Float, task: Task, plan: Plan) -> Float:
     residual = sigmoid(task.query_rows @ adapted) - task.query_labels
     gradients: Float = task.query_rows * residual[:, None]
     if plan.algorithm == "maml":
-        for curvature in reversed(curvatures):
-            gradients = gradients - rate * ((gradients @ rows.T) * curvature) @ rows
+        # In blocks of query rows, so that memory follows the model and not (query x support).
+        block = max(1, _BLOCK // max(len(labels), 1))
+        for start in range(0, len(gradients), block):
+            part = gradients[start : start + block]
+            for curvature in reversed(curvatures):
+                part = part - rate * ((part @ rows.T) * curvature) @ rows
+            gradients[start : start + block] = part
     return gradients

@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from .._version import __version__
-from ..errors import UsageError, UserError
+from ..errors import FileError, UsageError, UserError
 
 INTERRUPTED = 130
 
@@ -46,21 +47,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from . import epsilon, run
 
     # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGTERM)}
     given = list(sys.argv[1:] if arguments is None else arguments)
-    run.register(app)
-    epsilon.register(app)
+    if not app.registered_commands:  # once, however often this is called
+        run.register(app)
+        epsilon.register(app)
     command = typer.main.get_command(app)
     try:
         result = command.main(args=given or ["--help"], prog_name="secure-fedmeta", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted; what was written is whole\n")
-        return INTERRUPTED
+        result = INTERRUPTED
     except _parser_error() as error:
         return _complain(_usage(error), given, status=2)
     except _numbered_errors() as error:
         return _complain(error, given, status=1)
+    except OSError as error:
+        where = str(error.filename or "standard output or the run's folder")
+        problem = FileError(f"the system refused: {error.strerror}", where, "make room, or choose another place")
+        return _complain(problem, given, status=1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if result == INTERRUPTED:  # recent releases of typer make this status of Ctrl-C themselves
+        sys.stderr.write("interrupted; what was written is whole\n")
     return (result if isinstance(result, int) else 0) if given else 2
 
 

@@ -43,7 +43,7 @@ def epsilon(
     for number, case in enumerate(cases):
         lower, upper = _account(case, f"{events}, case {case.get('id', number)}")
         shown = {"eps_lower": lower, "eps_upper": upper}
-        results.append({"id": case.get("id", str(number))} | {k: _finite(v) for k, v in shown.items()})
+        results.append({"id": str(case.get("id", number))} | {k: _finite(v) for k, v in shown.items()})
     if form is Format.JSON:
         typer.echo(json.dumps({"cases": results}))
         return
@@ -56,8 +56,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"cannot read the events: {error.strerror}", str(path), "check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"not a JSON file: {error}", str(path), "correct the file") from None
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"not a JSON file: {str(error)[:200]}", str(path), "correct the file") from None
     cases = content.get("cases") if isinstance(content, dict) else content
     if not isinstance(cases, list) or not all(isinstance(case, dict) for case in cases):
         raise FileError("no list of cases in the file", str(path), 'write a list, or {"cases": [...]}')

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .._version import __version__
@@ -41,16 +42,22 @@ def run_hospital(settings: Mapping[str, Any], *, where: str, out: Path, form: Fo
         console.print(line)
     console.print("loading records, torch and opacus ...")
     from ..federation.storage import refuse_taken
+    from ..files import sites_beside
 
     refuse_taken(out)
+    refuse_taken(sites_beside(out))
     from ..pilots.hospital import HospitalPilot
 
     pilot = HospitalPilot(plan)
     with RoundLog(console, schedule) as log:
-        result = pilot.execute(out=out, on_round=log.add)
+        try:
+            result = pilot.execute(out=out, on_round=log.add)
+        except KeyboardInterrupt:
+            console.print(f"stopped; {escape(str(out))}/ledger.jsonl holds the executed rounds and what they cost")
+            raise
     run = result.run
     if run.stopped:
-        console.print(f"[yellow]stopped early[/]: {run.stopped}")
+        console.print(f"[yellow]stopped early[/]: {escape(run.stopped)}")
     result.table = pilot.compare(run.theta, run_name(plan))
     console.print(score_table(result.table))
     console.print("[dim]scores are simulation only, not covered by epsilon; noise is fresh in every run[/]")
@@ -98,7 +105,10 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
             f"epsilon {plan.epsilon:g} at delta {plan.delta:g} for the server, {plan.colluders} colluders, "
             f"{schedule.planned_survivors} survivors planned"
         )
-        said["will cost"] = f"at most {most} in {plan.rounds} rounds (for who saw each upload unmasked: {local})"
+        said["will cost"] = (
+            f"{most} if the planned survivors answer in all {plan.rounds} rounds "
+            f"(for who saw each upload unmasked: {local}); never more than the budget"
+        )
         said["noise"] = (
             f"discrete Gaussian of {schedule.scale:g} steps of {schedule.encoding.step:.3g} a site ({roles})"
         )
@@ -134,12 +144,14 @@ def _three(value: object) -> str:
 def _files(console: Console, out: Path) -> None:
     from ..files import FILES
 
-    console.print(f"\n[bold]files[/] in {out}")
+    shown = escape(str(out))
+    console.print(f"\n[bold]files[/] in {shown}")
     for name, meaning in FILES.items():
         if (out / name).exists():
             console.print(f"  {name:<18} {meaning}")
-    console.print(f"  each site's own budget journal: {out}-sites/NAME/budget.jsonl")
-    console.print(f"[bold]next[/]  open {out}/report.html · run {out}/config.toml again with --epsilon 1")
+    console.print(f"  each site's own budget journal: {shown}-sites/NAME/budget.jsonl")
+    console.print(f"[bold]next[/]  open {shown}/report.html")
+    console.print(f"      secure-fedmeta run {shown}/config.toml --epsilon 1")
 
 
 def _envelope(result: HospitalResult, out: Path) -> dict[str, Any]:

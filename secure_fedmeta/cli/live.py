@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("round", "loss", "AUROC", "sites", "kB", "ms", "server", "release", "local", "left")
 HEADER = "round    loss  AUROC  sites    kB      ms  eps: server  release    local   budget left"
 VISIBLE = 12
+NARROWEST_TABLE = 100
 
 
 class RoundLog:
@@ -28,7 +29,8 @@ class RoundLog:
         self._console = console
         self._schedule = schedule
         self._rows: list[tuple[str, ...]] = []
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        wide = console.is_terminal and console.width >= NARROWEST_TABLE
+        self._live = Live(console=console, auto_refresh=False) if wide else None
 
     def __enter__(self) -> RoundLog:
         if self._live is not None:
@@ -70,9 +72,9 @@ class RoundLog:
             widths = (6, 7, 6, 6, 5, 7, 12, 8, 8, 12)
             self._console.print(" ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
         if closed.aborted:
-            self._console.print(f"  round {closed.round} opened no sum: {closed.aborted}")
+            self._console.print(f"  round {closed.round} opened no sum: {closed.aborted}", markup=False)
         for text in report.rejected:
-            self._console.print(f"  refused: {text}")
+            self._console.print(f"  refused: {text}", markup=False)
 
     def _table(self) -> Table:
         table = Table(title="epsilon so far per view (odometer); loss and AUROC: simulation only", title_style="dim")

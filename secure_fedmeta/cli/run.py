@@ -20,21 +20,25 @@ def register(app: typer.Typer) -> None:
 
 def run(
     what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml", help="hospital, or a TOML file.")],
-    rounds: Annotated[int | None, typer.Option(help="Planned rounds.")] = None,
-    epsilon: Annotated[str | None, typer.Option(help='Budget against the server; "none" adds no noise.')] = None,
-    delta: Annotated[float | None, typer.Option(help="Below 1/N.")] = None,
-    clients: Annotated[int | None, typer.Option(help="Member sites.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Chance that a site falls silent in a round.")] = None,
-    colluders: Annotated[int | None, typer.Option(help="Sites assumed to share all they know.")] = None,
-    threshold: Annotated[int | None, typer.Option(help="Fewest survivors; default: smallest t with 2t > n.")] = None,
-    planned_survivors: Annotated[int | None, typer.Option(help="Survivors that noise is planned for.")] = None,
-    algorithm: Annotated[str | None, typer.Option(help="maml or fomaml.")] = None,
-    aggregation: Annotated[str | None, typer.Option(help="mask, or none to compare.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes data, split and dropouts; never keys or noise.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Planned rounds. [80]")] = None,
+    epsilon: Annotated[str | None, typer.Option(help='Budget against the server; "none" adds no noise. [3]')] = None,
+    delta: Annotated[float | None, typer.Option(help="Below 1/N. [0.001]")] = None,
+    clients: Annotated[int | None, typer.Option(help="Member hospitals, 3 to 17. [10]")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Chance that a site falls silent in a round. [0]")] = None,
+    colluders: Annotated[int | None, typer.Option(help="Sites assumed to share all they know. [0]")] = None,
+    threshold: Annotated[
+        int | None, typer.Option(help="Shares that open a secret; a round needs one survivor more. [least t, 2t > n]")
+    ] = None,
+    planned_survivors: Annotated[
+        int | None, typer.Option(help="Survivors that noise is planned for. [round(n (1 - dropout))]")
+    ] = None,
+    algorithm: Annotated[str | None, typer.Option(help="maml or fomaml. [maml]")] = None,
+    aggregation: Annotated[str | None, typer.Option(help="mask, or none to compare. [mask]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes data, split and dropouts; never keys or noise. [0]")] = None,
     insecure_reproducible: Annotated[
         bool | None, typer.Option("--insecure-reproducible", help="Seed keys and noise too; no guarantee.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="New folder for the run's files.")] = None,
+    out: Annotated[Path | None, typer.Option(help="New folder for the run's files. [runs/hospital-N]")] = None,
     form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
 ) -> None:
     """Run a pilot and leave its ledger, model and report.
@@ -43,7 +47,7 @@ def run(
     """
     given = {
         "rounds": rounds,
-        "epsilon": epsilon,
+        "epsilon": _epsilon(epsilon),
         "delta": delta,
         "clients": clients,
         "dropout": dropout,
@@ -60,6 +64,14 @@ def run(
     from .hospital import run_hospital
 
     run_hospital(base | settings, where=what, out=out or _fresh_folder(pilot), form=form)
+
+
+def _epsilon(given: str | None) -> object:
+    """A number if it reads as one; what it is otherwise, the plan judges."""
+    try:
+        return float(given) if given is not None else None
+    except ValueError:
+        return given
 
 
 def _source(what: str) -> tuple[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +61,15 @@ class SiteRecords:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise self._error("the site has no name", "give each site a non-empty string as its name")
+        for given in (self.features, self.labels):
+            if np.ma.isMaskedArray(given) or np.iscomplexobj(given):
+                raise self._error("an array is masked or complex", "impute missing values; pass plain real arrays")
         try:
             features, labels = _frozen(self.features), _frozen(self.labels)
         except (TypeError, ValueError) as error:
             raise self._error("features or labels are not numbers", "pass numeric numpy arrays") from error
+        if isinstance(self.ids, str | bytes) or not isinstance(self.ids, Iterable):
+            raise self._error("ids are not a list of strings", "pass one string for each record")
         ids = tuple(self.ids)
         if features.ndim != 2 or features.shape[1] == 0:
             raise self._error(f"features have shape {features.shape}", "pass an array of shape (records, features)")
@@ -75,7 +81,7 @@ class SiteRecords:
             raise self._error(f"feature column {column} holds NaN or infinity", "impute or remove such records")
         if not np.isin(labels, (0.0, 1.0)).all():
             raise self._error("labels are not binary", "use 0 and 1")
-        if not all(isinstance(name, str) and name for name in ids):
+        if not all(isinstance(name, str) and name and name.isprintable() for name in ids):
             raise self._error("an id is not a non-empty string", "use one stable string for each person")
         if len(set(ids)) != len(ids):
             raise self._error("ids are not unique", "use one record and one stable id for each person")
@@ -86,6 +92,9 @@ class SiteRecords:
     def __len__(self) -> int:
         """Number of records."""
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"SiteRecords({self.name!r}, <{len(self)} records>)"
 
     def take(self, index: list[int] | NDArray[np.intp]) -> SiteRecords:
         """The records at these positions, in this order, under the same site name."""

@@ -20,16 +20,20 @@ from ..schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Epsilon so far per view, at the plan's delta, rounded up; infinite without a guarantee."""
+    """Epsilon so far per view, at the plan's delta, rounded up; infinite without a guarantee.
+
+    `member` is the server's view with one curious site less noise: what any one site learns from the models it is sent.
+    """
 
     server: float
     release: float
     local: float
     budget_left: float
+    member: float = 0.0
 
     def as_views(self) -> dict[str, float]:
-        """By view name."""
-        return {view.value: getattr(self, view.value) for view in View}
+        """By name, the member sites' view among them."""
+        return {view.value: getattr(self, view.value) for view in View} | {"member": self.member}
 
 
 class Accounts:
@@ -68,7 +72,8 @@ class Accounts:
             max(self._shift(book) for book in books.values()) for books in (self._server, self._release, self._local)
         )
         left = max(0.0, 1 - server / schedule.limit) if schedule.scale is not None else 0.0
-        return Spent(schedule.epsilon(server), schedule.epsilon(release), schedule.epsilon(local), left)
+        member = schedule.epsilon(self.server_shift(1)) if schedule.masked else schedule.epsilon(local)
+        return Spent(schedule.epsilon(server), schedule.epsilon(release), schedule.epsilon(local), left, member)
 
     def server_shift(self, colluders: int) -> float:
         """Squared shift of the executed rounds for the worst site, had this many sites colluded with the server."""

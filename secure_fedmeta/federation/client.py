@@ -19,7 +19,7 @@ from fedmeta_privacy.noise import DiscreteGaussian
 
 from ..algorithms import contributions
 from ..schedule import Schedule
-from ..tasks import Task
+from ..tasks import Task, check_task
 from . import plain
 from .model import model_from_bytes
 
@@ -35,7 +35,7 @@ class SiteClient:
         the behaviour hash, the cohort and the budget were checked.
     Raises (from `receive`):
         BudgetExceeded: the filter has no room for the announced round; nothing was sent or charged.
-        ProtocolError: the message is not acceptable; the round is over for this site and its secrets are wiped.
+        ProtocolError: the message is not acceptable; nothing changed. The shell goes on, or calls `abort`.
         UnsafeModel: the announced model must not touch data.
     """
 
@@ -49,7 +49,12 @@ class SiteClient:
         last_round: int = 0,
         entropy: Entropy = os.urandom,
     ) -> None:
-        """Hold a registered task; nothing is sent before an announcement arrives."""
+        """Hold a registered task; nothing is sent before an announcement arrives.
+
+        Raises:
+            TooManyRecords, SettingError: the task is not what the sensitivity proof asks for.
+        """
+        check_task(task, schedule.plan, dimension=schedule.dimension, site=str(client_id))
         self.client_id = client_id
         self.budget = budget
         self._task = task
@@ -86,7 +91,6 @@ class SiteClient:
         self._session = self._theta = None
 
     def _announced(self, message: bytes) -> Step:
-        self.abort()
         schedule = self._schedule
         policy = ClientPolicy(
             min_cohort=schedule.clients,
@@ -95,6 +99,7 @@ class SiteClient:
             max_body_bytes=8 * schedule.dimension,
             last_round=self._last_round,
             allowed_strengths=frozenset({Strength.SEMI_HONEST}),
+            known_ids=frozenset(range(1, schedule.clients + 1)),
         )
         session = ClientSession(message, client_id=self.client_id, policy=policy, entropy=self._entropy)
         parameters = session.parameters
@@ -106,9 +111,14 @@ class SiteClient:
                 f"round {parameters.round} was announced for another plan, codebook or model",
                 where=f"site {self.client_id}",
             )
+        if parameters.round > schedule.plan.rounds:
+            raise PlanRefused(
+                f"round {parameters.round} of {schedule.plan.rounds} planned ones", where=f"site {self.client_id}"
+            )
         if schedule.scale is not None and not self.budget.affords(schedule.floor_shift):
             spent = self.budget.spent
             raise BudgetExceeded(spent=spent, asked=schedule.floor_shift, limit=self.budget.limit)
+        self.abort()  # only now: a refused announcement leaves an open round as it was
         self._last_round = parameters.round
         self._session, self._theta = session, theta
         return session.advertise_keys() if schedule.masked else self._upload(session)

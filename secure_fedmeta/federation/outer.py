@@ -47,7 +47,7 @@ class OuterOptimizer:
         else:
             self._first = plan.outer_momentum * self._first + gradient
             self.theta = self.theta - plan.outer_lr * self._first
-        if self._steps > (1 - plan.tail_average) * plan.rounds:
+        if self._steps > (1 - plan.tail_average) * plan.rounds + 1e-9:  # 0.9 of 10 is 9, not 10
             self._tail = self._tail + self.theta
             self._tail_count += 1
         return self.theta

@@ -9,10 +9,14 @@ No pickle crosses the pipe. The site reads its own records from its own file, so
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import struct
 import subprocess
 import sys
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +30,7 @@ from ..plan import Plan
 from ..schedule import Schedule, make_schedule
 from ..tasks import Task
 from .simulation import LocalSite
+from .storage import write_private
 
 _HEAD = struct.Struct("<cI")
 _LENGTH = struct.Struct("<I")
@@ -51,9 +56,10 @@ def _receive(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule) -> None:
     """Write what a site's process reads: its own records, and the plan that it makes its own schedule from."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     arrays = {name: getattr(task, name) for name in Task.__slots__}
-    np.savez(folder / "records.npz", allow_pickle=False, **arrays)
+    records = io.BytesIO()
+    np.savez(records, allow_pickle=False, **arrays)
+    write_private(folder / "records.npz", records.getvalue())
     settings = {
         "client_id": client_id,
         "clients": schedule.clients,
@@ -61,7 +67,7 @@ def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule) -> 
         "codebook_hash": schedule.codebook_hash.hex(),
         "plan": schedule.plan.model_dump(),
     }
-    (folder / "site.json").write_text(json.dumps(settings), encoding="utf-8")
+    write_private(folder / "site.json", json.dumps(settings).encode())
 
 
 def open_site(folder: Path) -> LocalSite:
@@ -81,7 +87,7 @@ def open_site(folder: Path) -> LocalSite:
             codebook_hash=bytes.fromhex(settings["codebook_hash"]),
         )
         return LocalSite(settings["client_id"], task, schedule, folder)
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise FileError(
             f"no site can be made of this folder ({type(error).__name__})", str(folder), "write it again"
         ) from None
@@ -96,6 +102,7 @@ class PipedSite:
             [sys.executable, "-m", "secure_fedmeta.federation.pipes", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C at the terminal is the parent's to handle
         )
 
     def _ask(self, kind: bytes, body: bytes) -> tuple[bytes, bytes]:
@@ -114,37 +121,58 @@ class PipedSite:
 
     def receive(self, message: bytes) -> Step:
         """Carry one message there and the answers back."""
-        _, body = self._ask(b"M", message)
+        kind, body = self._ask(b"M", message)
+        if kind != b"S":
+            raise RemoteRefusal("the site answered with something else", "pipe", "restart the site")
         send, at = [], 0
         while at < len(body):
-            (length,) = _LENGTH.unpack_from(body, at)
-            send.append(Outgoing(SERVER, body[at + 4 : at + 4 + length]))
-            at += 4 + length
+            length = _LENGTH.unpack_from(body, at)[0] if at + _LENGTH.size <= len(body) else len(body)
+            if at + _LENGTH.size + length > len(body):
+                raise RemoteRefusal("the site's answer does not add up", "pipe", "restart the site")
+            at += _LENGTH.size
+            send.append(Outgoing(SERVER, body[at : at + length]))
+            at += length
         return Step(send=tuple(send))
 
     def settle(self) -> None:
         """Nothing to wait for: the process answers only when its charge is on its disk."""
 
     def affords(self, shift: float) -> bool:
-        """Ask the site's own filter."""
-        return self._ask(b"A", _SHIFT.pack(shift))[1] == b"\x01"
+        """Ask the site's own filter; a site that is gone releases nothing and does not stop the others."""
+        try:
+            return self._ask(b"A", _SHIFT.pack(shift))[1] == b"\x01"
+        except RemoteRefusal:
+            return True
 
     def abort(self) -> None:
-        """Make the site leave the round."""
-        self._ask(b"X", b"")
+        """Make the site leave the round; one that is gone holds no secrets any more."""
+        with suppress(RemoteRefusal):
+            self._ask(b"X", b"")
 
     def close(self) -> None:
         """End the process and wait for it."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
-        self._process.wait(timeout=30)
+                with suppress(BrokenPipeError):  # what could not be sent to a dead process
+                    stream.close()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def serve(folder: Path, source: IO[bytes], sink: IO[bytes]) -> None:
     """Run one site until its input ends."""
     site = open_site(folder)
-    while (frame := _receive(source)) is not None:
+    while True:
+        try:
+            frame = _receive(source)
+        except RemoteRefusal as error:  # the parent lost count: there is no way to find the next frame
+            _send(sink, b"E", str(error).encode())
+            break
+        if frame is None:
+            break
         kind, body = frame
         try:
             if kind == b"M":
@@ -164,4 +192,7 @@ def serve(folder: Path, source: IO[bytes], sink: IO[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    # The pipe is a copy of standard output; what any library prints goes to standard error instead.
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(Path(sys.argv[1]), sys.stdin.buffer, sink)

@@ -13,19 +13,15 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import SERVER, ClientSession, Outgoing, Step
 from fedmeta_crypto.errors import BadMessage, Repeated, Stranger, WrongSession
-from fedmeta_crypto.wire import MessageType, unframe
+from fedmeta_crypto.wire import MessageType, claimed_type
 
 _HEADER = struct.Struct("<8s32sI")
 _MAGIC = b"sfmplain"
 
 
 def is_announcement(message: bytes) -> bool:
-    """Whether a message opens a round. What it says is checked by the session that it opens.
-
-    Raises:
-        PeerProtocolError: not a message of this protocol.
-    """
-    return unframe(message, sender=SERVER, max_bytes=len(message))[0].type is MessageType.PARAMETERS
+    """Whether a message says that it opens a round. All of it is checked by the session that it opens."""
+    return claimed_type(message) == MessageType.PARAMETERS
 
 
 def upload(session: ClientSession, client_id: int, vector: NDArray[np.uint32], *, persist: tuple[bytes, ...]) -> Step:

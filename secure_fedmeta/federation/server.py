@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from fedmeta_crypto import Entropy, Outgoing, Phase, RoundParameters, ServerSession, Step, TooFewSurvivors
 from fedmeta_crypto.errors import BadShare, OutOfOrder
 from fedmeta_crypto.secagg.step import SumOpened
+from fedmeta_privacy.errors import UnsafeModel
 from fedmeta_privacy.ledger import Json, LedgerChain, decimal
+from fedmeta_privacy.sensitivity import check_model
 
+from ..errors import RunError
 from ..schedule import Schedule
 from .accounts import Accounts, Spent
 from .model import model_digest, model_to_bytes
@@ -65,6 +68,8 @@ class Server:
         self._plain: PlainSum | None = None
         self._parameters: RoundParameters | None = None
         self._asked: frozenset[int] = frozenset()
+        self._opened: tuple[int, ...] = ()  # survivors of a sum that is open but not yet booked
+        self._booked = 0  # newest round in the books
 
     # -- ledger ------------------------------------------------------------------------------------
 
@@ -86,6 +91,8 @@ class Server:
 
     def announce(self) -> Step:
         """Open the next round: M0 to every member."""
+        if self._parameters is not None and self.closed is None:
+            raise OutOfOrder(f"round {self.round} is still open", where="server")
         schedule = self.schedule
         self.round += 1
         self.closed = None
@@ -101,7 +108,7 @@ class Server:
             server_nonce=self._entropy(32),
             body=body,
         )
-        self._asked = frozenset()
+        self._asked, self._opened = frozenset(), ()
         if not schedule.masked:
             self._plain = PlainSum(self._parameters.session, self.cohort, schedule.dimension)
             self._asked = frozenset(self.cohort)
@@ -125,17 +132,18 @@ class Server:
     def deadline(self) -> Step:
         """Close the present phase with those who have answered; too few end the round without a sum."""
         if self._plain is not None:
-            plain, self._plain = self._plain, None
-            self._open(plain.total, tuple(sorted(plain.received)))
+            plain, self._opened = self._plain, tuple(sorted(self._plain.received))
+            self._open(plain.total, self._opened)
+            self._plain = None
             return Step()
         session = self._session
         return Step() if session is None else self._guarded(lambda: session.deadline(session.phase))
 
     def abort(self, reason: str) -> None:
         """End the open round without a sum; those who were asked for an upload stay charged."""
-        if self._session is not None or self._plain is not None:
+        if self._parameters is not None and self.closed is None:
             self._session = self._plain = None
-            self._close((), aborted=reason)
+            self._close(self._opened, aborted=reason)
 
     def _guarded(self, move: Callable[[], Step]) -> Step:
         """Make a move of the open session; what ends the session ends the round without a sum."""
@@ -154,8 +162,9 @@ class Server:
             self._asked = frozenset(out.to for out in step.send)
         for event in step.events:
             if isinstance(event, SumOpened):
+                self._opened = tuple(event.survivors)
+                self._open(event.total, self._opened)
                 self._session = None
-                self._open(event.total, tuple(event.survivors))
         return step
 
     def _open(self, total: NDArray[np.uint32], survivors: tuple[int, ...]) -> None:
@@ -164,14 +173,22 @@ class Server:
             return
         self.last_sum = self.schedule.encoding.from_ring(total)
         decoded = self.schedule.encoding.decode(self.last_sum)
-        self.outer.step(decoded)
+        theta = self.outer.step(decoded)
         self._close(survivors, aborted=None, norm=float(np.linalg.norm(decoded)))
+        try:
+            check_model(theta)
+        except UnsafeModel as error:
+            raise RunError(
+                f"the model diverged: {error.what}", f"round {self.round}", "lower the outer learning rate"
+            ) from None
 
     def _close(self, survivors: tuple[int, ...], *, aborted: str | None, norm: float = 0.0) -> None:
         schedule, parameters = self.schedule, self._parameters
         if parameters is None:
             raise OutOfOrder("no round is open", where="server")
-        self.accounts.record(uploaded=self._asked, survivors=frozenset(survivors))
+        if self._booked < self.round:  # an interrupt may come back here by way of `abort`
+            self.accounts.record(uploaded=self._asked, survivors=frozenset(survivors))
+            self._booked = self.round
         spent = self.accounts.spent()
         honest = schedule.honest(len(survivors)) if survivors else 0
         stated = schedule.private

@@ -20,7 +20,7 @@ from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import PrivacyError
 
 from ..entropy import site_entropy
-from ..errors import RemoteRefusal
+from ..errors import RemoteRefusal, RunError
 from ..schedule import Schedule
 from ..tasks import Task
 from .client import SiteClient
@@ -132,6 +132,16 @@ class Simulation:
         self.schedule = schedule
         self.cohort = tuple(sorted(parties))
         self._parties = dict(parties)
+        if schedule.scale is not None:
+            # The server's books start empty: with a site that has spent before, the printed epsilon would forget it.
+            nothing_spent = schedule.limit * (1 - 2.0**-40)
+            used = [site for site, party in self._parties.items() if not party.affords(nothing_spent)]
+            if used:
+                raise RunError(
+                    f"the budget of {len(used)} site(s) was used by an earlier run",
+                    "sites' folders",
+                    "start with fresh folders and count both runs, or restore the earlier run's server",
+                )
         plan = schedule.plan
         entropy = site_entropy("server", seed=plan.seed, insecure_reproducible=plan.insecure_reproducible)
         self.server = Server(schedule, self.cohort, entropy=entropy)
@@ -162,11 +172,12 @@ class Simulation:
                 sent += _post(queue, SERVER, self.server.deadline())
                 continue
             sender, receiver, message = queue.popleft()
-            if receiver == SERVER and sender in silent and self._falls_silent(silent[sender], message):
-                gone.add(sender)
             if sender in gone or receiver in gone:
                 continue
             try:
+                if receiver == SERVER and sender in silent and self._falls_silent(silent[sender], message):
+                    gone.add(sender)
+                    continue
                 if receiver == SERVER:
                     self._parties[sender].settle()
                     step = self.server.receive(message, sender=sender)

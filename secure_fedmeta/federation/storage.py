@@ -7,20 +7,41 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from fedmeta_crypto.secagg.step import Record, RecordKind
 from fedmeta_privacy.budget import GdpFilter
 
 from ..errors import FileError
 
+try:
+    import fcntl
+except ImportError:  # no such locks on this system: two runs on one folder are then the operator's mistake to make
+    fcntl = None  # type: ignore[assignment]
+
 
 class Appender:
-    """An append-only file of whole lines, mode 0600. `sync` returns once all of it is on the disk."""
+    """An append-only file of whole lines, mode 0600, held by one process at a time.
+
+    `sync` returns once all of it is on the disk. Raises FileError if another process holds the file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.close()
+                raise FileError("another run holds this file", str(path), "wait, or use another folder") from None
+            # The file's own entry must outlive a power cut too: a journal that is missing reads as an unspent budget.
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def write(self, lines: bytes) -> None:
         """Append in one call, so that an interrupt leaves whole lines."""
@@ -43,7 +64,7 @@ class GroupCommit:
     """Waits for the disks of all sites of one process side by side, as the sites of many machines would."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="disk")
+        self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="disk")
         self._waiting: list[Appender] = []
 
     def add(self, file: Appender) -> None:
@@ -52,9 +73,19 @@ class GroupCommit:
 
     def commit(self) -> None:
         """Return once all of them are."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            list(self._pool.map(Appender.sync, waiting))
+        if self._waiting:
+            first, *others = self._waiting
+            beside = [self._pool.submit(file.sync) for file in others]
+            first.sync()
+            for each in beside:
+                each.result()
+            self._waiting.clear()  # only now: a failed wait is tried again
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
 
 
 class SiteStorage:
@@ -66,12 +97,12 @@ class SiteStorage:
     """
 
     def __init__(self, folder: Path, limit: float, disks: GroupCommit) -> None:
-        journal = _whole(folder / "budget.jsonl", lambda data: data.rfind(b"\n") + 1)
-        rounds = _whole(folder / "rounds", lambda data: len(data) - len(data) % RECORD_BYTES)
+        self._journal, self._rounds = Appender(folder / "budget.jsonl"), Appender(folder / "rounds")
+        journal = _whole(self._journal.path, lambda data: data.rfind(b"\n") + 1)
+        rounds = _whole(self._rounds.path, lambda data: len(data) - len(data) % RECORD_BYTES)
         self.budget = GdpFilter.replay(limit, journal)
         records = [rounds[at : at + RECORD_BYTES] for at in range(0, len(rounds), RECORD_BYTES)]
         self.last_round = max((Record.from_bytes(record).round for record in records), default=0)
-        self._journal, self._rounds = Appender(folder / "budget.jsonl"), Appender(folder / "rounds")
         self._disks = disks
 
     def keep(self, persist: tuple[bytes, ...]) -> None:
@@ -107,10 +138,19 @@ RECORD_BYTES = len(Record(RecordKind.ANSWERED, 1, bytes(32)).to_bytes())
 
 def _whole(path: Path, end: Callable[[bytes], int]) -> bytes:
     """The complete records of a file; a torn last one was never durable, so nothing was sent for it: it is cut off."""
-    data = path.read_bytes() if path.exists() else b""
+    data = path.read_bytes()
     if end(data) < len(data):
         os.truncate(path, end(data))
     return data[: end(data)]
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read, in a folder that only its owner may enter."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def refuse_taken(out: Path) -> None:

@@ -38,6 +38,7 @@ def round_plots(run: Any) -> list[Plot]:
             "AUROC on unseen patients",
             rounds,
             {"AUROC": (auroc, GREEN)},
+            floor_span=0.04,
             alt=f"AUROC per round, from {auroc[0]:.3f} to {auroc[-1]:.3f}.",
             note="simulation only",
         ),
@@ -71,9 +72,11 @@ def _lines(
     alt: str,
     note: str,
     limit: float | None = None,
+    floor_span: float | None = None,
 ) -> Plot:
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     with mpl.rc_context({"svg.hashsalt": "secure-fedmeta", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure = Figure(figsize=(4.6, 2.7), layout="constrained")
@@ -84,6 +87,12 @@ def _lines(
             axes.axhline(limit, color=GREY, linewidth=1, linestyle="--", label="budget")
         if len(series) > 1:
             axes.legend(frameon=False, fontsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if floor_span is not None:
+            low, high = axes.get_ylim()
+            if high - low < floor_span:
+                middle = (low + high) / 2
+                axes.set_ylim(middle - floor_span / 2, middle + floor_span / 2)
         axes.set_xlabel(f"round ({note})", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)

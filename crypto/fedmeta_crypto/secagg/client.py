@@ -26,7 +26,7 @@ from fedmeta_crypto.errors import (
     TooFewSurvivors,
     Unexpected,
 )
-from fedmeta_crypto.keys import DIGEST_BYTES, KeyPair, seal_key
+from fedmeta_crypto.keys import DIGEST_BYTES, seal_keys
 from fedmeta_crypto.messages import (
     Answer,
     Delivery,
@@ -166,7 +166,7 @@ class ClientSession:
         header, payload = unframe(message, sender=SERVER, max_bytes=self._limit)
         check_header(header, session=self.session, round_=self.parameters.round, sender=SERVER)
         secrets = self._expect(header.type)
-        reader = Reader(payload, sender=SERVER, where=header.type.name.lower())
+        reader = Reader(payload, sender=SERVER, where=header.type.where)
         if header.type is MessageType.ROSTER:
             return self._share_keys(Roster.read(reader), secrets)
         if header.type is MessageType.DELIVERY:
@@ -205,7 +205,7 @@ class ClientSession:
             self.phase = ClientPhase.ABORTED
 
     def _expect(self, kind: MessageType) -> HeldSecrets:
-        where = kind.name.lower()
+        where = kind.where
         if kind is not _ACCEPTS.get(self.phase) or self._secrets is None:
             if kind in _FROM_SERVER and kind <= _CONSUMED.get(self.phase, 0):
                 raise Repeated("this session took such a message already", sender=SERVER, where=where)
@@ -226,11 +226,13 @@ class ClientSession:
         packed = pack(rows.reshape(2 * n, SECRET_WORDS)).reshape(n, 2 * SHARE_BYTES)
         index = {id_: i for i, id_ in enumerate(parameters.cohort)}
         boxes = []
-        for peer, prk in agreed.items():
-            key, secrets.opening_keys[peer] = self._seal_keys(prk, pair, peer, peers[peer].cipher_public)
+        for peer, secret in agreed.items():
+            theirs = (peers[peer].cipher_public, _id(peer))
+            there, back = seal_keys(secret, session=self.session, mine=(pair.public, _id(me)), theirs=theirs)
+            secrets.opening_keys[peer] = bytearray(back)
             row = packed[index[peer]].tobytes()
             text = pack_secrets((row[:SHARE_BYTES], row[SHARE_BYTES:]))
-            boxes.append((peer, seal(key, text, associated_data(self.session, _id(me), _id(peer)))))
+            boxes.append((peer, seal(there, text, associated_data(self.session, _id(me), _id(peer)))))
         secrets.drop_after_sharing()
         zero(both)
         rows.fill(0)
@@ -238,13 +240,6 @@ class ClientSession:
         self._peers = peers
         self.phase = ClientPhase.SHARED
         return Step(send=(self._to_server(SealedShares(tuple(boxes))),))
-
-    def _seal_keys(self, prk: bytes, pair: KeyPair, peer: int, public: bytes) -> tuple[bytes, bytearray]:
-        """The key from me to the peer, and the one from the peer to me."""
-        me, you = _id(self.client_id), _id(peer)
-        away = seal_key(prk, session=self.session, parties=(me, you), publics=(pair.public, public))
-        back = seal_key(prk, session=self.session, parties=(you, me), publics=(public, pair.public))
-        return away, bytearray(back)
 
     def _open_shares(self, delivery: Delivery, secrets: HeldSecrets) -> Step:
         me, parameters = self.client_id, self.parameters

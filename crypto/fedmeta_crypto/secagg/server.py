@@ -50,6 +50,7 @@ _COLLECTS = {
     Phase.MASK_INPUT: MessageType.MASKED_INPUT,
     Phase.UNMASK: MessageType.UNMASKING,
 }
+_COLLECTED_IN = {kind: phase for phase, kind in _COLLECTS.items()}
 _NEXT = {
     Phase.ADVERTISE_KEYS: Phase.SHARE_KEYS,
     Phase.SHARE_KEYS: Phase.MASK_INPUT,
@@ -118,7 +119,7 @@ class ServerSession:
         header, payload = unframe(message, sender=sender, max_bytes=self._limit)
         check_header(header, session=self.session, round_=self.parameters.round, sender=sender)
         self._expect(header.type, sender)
-        reader = Reader(payload, sender=sender, where=header.type.name.lower())
+        reader = Reader(payload, sender=sender, where=header.type.where)
         match header.type:
             case MessageType.ADVERTISEMENT:
                 self._take_keys(KeyAdvertisement.read(reader), sender)
@@ -144,14 +145,13 @@ class ServerSession:
         return self._close() if phase is self.phase else Step()
 
     def _expect(self, kind: MessageType, sender: int) -> None:
-        where = kind.name.lower()
-        for phase, collected in _COLLECTS.items():
-            if kind is collected and sender in self._answered[phase]:
-                raise Repeated("this client sent one already", sender=sender, where=where)
-        if kind is not _COLLECTS.get(self.phase):
-            raise Unexpected(f"not expected in {self.phase.name}", sender=sender, where=where)
+        phase = _COLLECTED_IN.get(kind)
+        if phase is not None and sender in self._answered[phase]:
+            raise Repeated("this client sent one already", sender=sender, where=kind.where)
+        if phase is not self.phase:
+            raise Unexpected(f"not expected in {self.phase.name}", sender=sender, where=kind.where)
         if sender not in self._members:
-            raise Unexpected("this client left the round", sender=sender, where=where)
+            raise Unexpected("this client left the round", sender=sender, where=kind.where)
 
     def _take_keys(self, advert: KeyAdvertisement, sender: int) -> None:
         publics = {advert.cipher_public, advert.mask_public}

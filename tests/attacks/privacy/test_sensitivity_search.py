@@ -37,6 +37,7 @@ def bounds_for(plan, order):
         support_slots=plan.support_slots,
         query_slots=plan.query_slots,
         clip_norm=plan.clip_norm,
+        dimension=DIMENSION,
     )
 
 

@@ -4,10 +4,11 @@ import itertools
 import math
 
 import pytest
-from fedmeta_crypto.errors import PlanRefused
-from fedmeta_crypto.graph import assured, neighbours, order, published, tails
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fedmeta_crypto.errors import PlanRefused
+from fedmeta_crypto.graph import assured, neighbours, order, published, tails
 
 SEMI_HONEST = [
     (100, 0.05, 0.05, 12, 6),

@@ -40,9 +40,25 @@ def test_keys_differ_in_everything_they_are_bound_to():
 
 
 def test_each_direction_has_its_own_key():
-    there = keys.seal_key(S, session=S, parties=(b"\x01\0\0\0", b"\x02\0\0\0"), publics=(b"a" * 32, b"b" * 32))
-    back = keys.seal_key(S, session=S, parties=(b"\x02\0\0\0", b"\x01\0\0\0"), publics=(b"b" * 32, b"a" * 32))
-    assert there != back and len(there) == 32
+    one, two = (b"a" * 32, b"\x01\0\0\0"), (b"b" * 32, b"\x02\0\0\0")
+    there, back = keys.seal_keys(S, session=S, mine=one, theirs=two)
+    assert there != back and len(there) == len(back) == 32
+    assert keys.seal_keys(S, session=S, mine=two, theirs=one) == (back, there)  # both ends agree which is which
+
+
+def test_seal_keys_differ_in_everything_they_are_bound_to():
+    base = {"session": S, "mine": (b"a" * 32, b"\x01\0\0\0"), "theirs": (b"b" * 32, b"\x02\0\0\0")}
+    changes = (
+        {},
+        {"session": b"s" * 32},
+        {"mine": (b"c" * 32, b"\x01\0\0\0")},
+        {"mine": (b"a" * 32, b"\x03\0\0\0")},
+        {"theirs": (b"c" * 32, b"\x02\0\0\0")},
+        {"theirs": (b"b" * 32, b"\x03\0\0\0")},
+    )
+    made = [key for change in changes for key in keys.seal_keys(S, **(base | change))]
+    made += keys.seal_keys(b"q" * 32, **base)
+    assert len(set(made)) == len(made) == 14
 
 
 def test_a_box_opens_only_where_it_was_sent():

@@ -1,0 +1,91 @@
+"""The same run with every site in a process of its own: the same ledger, byte for byte."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+from small_runs import small_run, tasks_for
+
+from fedmeta_privacy.ledger import verify
+from secure_fedmeta.federation.pipes import PipedSite, write_site
+from secure_fedmeta.federation.simulation import Simulation
+
+N = 5
+# Fixed, so that each phase is hit once and every round still opens.
+PATTERNS = [{}, {2: "advertise"}, {3: "mask"}, {1: "unmask"}]
+
+
+def ledger_of(run, rounds=4):
+    reports = []
+    for pattern in PATTERNS[:rounds]:
+        with mock.patch("secure_fedmeta.federation.simulation.dropout_pattern", return_value=pattern):
+            reports.append(run.run_round())
+    return run.server.ledger_lines(), reports
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sites")
+    here, _ = small_run(N, rounds=8, seed=4, insecure_reproducible=True, epsilon=8.0)
+    for site, task in tasks_for(range(1, N + 1), seed=4).items():
+        write_site(folder / f"{site}", site, task, here.schedule)
+    parties = {site: PipedSite(folder / f"{site}") for site in range(1, N + 1)}
+    there = Simulation(here.schedule, parties)
+    try:
+        yield here, there, parties, folder
+    finally:
+        there.close()
+
+
+@pytest.fixture(scope="module")
+def ledgers(both):
+    here, there, _, _ = both
+    return ledger_of(here), ledger_of(there)
+
+
+def test_the_ledgers_and_models_are_the_same_bytes(both, ledgers):
+    here, there, _, _ = both
+    (mine, reports), (theirs, remote) = ledgers
+    assert mine == theirs and len(verify(mine)) == 4
+    assert [r.closed for r in reports] == [r.closed for r in remote]
+    assert [len(r.closed.survivors) for r in remote] == [
+        5,
+        4,
+        4,
+        5,
+    ]  # whoever falls silent after its upload is in the sum
+    assert here.server.outer.theta.tobytes() == there.server.outer.theta.tobytes()
+    assert here.server.outer.theta.any()
+
+
+def test_the_sites_keep_the_same_filters(both, ledgers):
+    here, _, parties, _ = both
+    assert ledgers
+    for site, party in parties.items():
+        left = here.schedule.limit - here._parties[site].client.budget.spent
+        assert party.affords(left * (1 - 1e-9)) and not party.affords(left * (1 + 1e-9))
+
+
+def test_no_record_crosses_the_pipe(both, ledgers):
+    """What a site says is what its local twin says; it answers nothing else."""
+    _, _, parties, folder = both
+    assert ledgers
+    from secure_fedmeta.errors import RemoteRefusal
+
+    with pytest.raises(RemoteRefusal, match="SFM-111: unknown frame"):
+        parties[1]._ask(b"R", b"")
+    with np.load(folder / "1" / "records.npz", allow_pickle=False) as arrays:
+        assert set(arrays) == {"support_rows", "support_labels", "query_rows", "query_labels"}
+
+
+def test_a_killed_site_is_survived_by_the_others(both, ledgers):
+    _, there, parties, folder = both
+    assert ledgers
+    journal = (folder / "4" / "budget.jsonl").read_bytes()
+    parties[4]._process.kill()
+    parties[4]._process.wait(timeout=30)
+    report = there.run_round()
+    assert report.closed.survivors == (1, 2, 3, 5) and report.closed.aborted is None
+    assert any("SFM-111" in text for text in report.rejected)
+    assert there.run_round().closed.survivors == (1, 2, 3, 5)
+    assert (folder / "4" / "budget.jsonl").read_bytes() == journal
