@@ -30,9 +30,9 @@ ENVELOPE = "secure-fedmeta/run/1"
 def run_hospital(settings: Mapping[str, Any], *, where: str, out: Path, form: Format) -> None:
     """Plan, run, compare, report."""
     start = time.perf_counter()
-    console = Console(stderr=form is Format.JSON, highlight=False, soft_wrap=True)
+    console = Console(stderr=form is Format.JSON, highlight=False)
     if not console.is_terminal:
-        console.width = 120  # a file has no width; do not fold the tables
+        console.width, console.soft_wrap = 120, True  # a file has no width: whole lines, unfolded tables
     console.print(f"[bold]secure-fedmeta {__version__}[/] · pilot [bold]hospital[/]")
     from ..pilots.hospital import plan_with, schedule_for
 
