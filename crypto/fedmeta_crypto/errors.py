@@ -233,8 +233,8 @@ class BadKey(PeerProtocolError):
 class BadShare(PeerProtocolError):
     """Shares do not open what their dealer committed to.
 
-    Either the dealer dealt badly or one of the holders lied; with exactly ``threshold`` shares
-    the two cannot be told apart, so both are named and neither is blamed alone.
+    More are false than can be corrected: of r shares, floor((r - threshold)/2). Either the dealer dealt
+    badly or holders lied; the two cannot be told apart, so all are named and nobody is blamed alone.
 
     Attributes:
         sender: The dealer.

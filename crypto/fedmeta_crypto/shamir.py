@@ -43,6 +43,17 @@ def _tables() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 _POWER, _LOG = _tables()
 
 
+def inverse(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Inverses of nonzero field elements, from the tables: for public numbers, as look-ups take their own time.
+
+    Example:
+        >>> (inverse(np.array([2, 65536])) * [2, 65536] % 65537).tolist()
+        [1, 1]
+    """
+    inverted: NDArray[np.int64] = _POWER[-_LOG[values] % MAX_POINT]
+    return inverted
+
+
 @lru_cache(maxsize=4)
 def _vandermonde(points: int, threshold: int) -> NDArray[np.float64]:
     exponents = _LOG[1 : points + 1, None] * np.arange(threshold) % MAX_POINT

@@ -70,6 +70,7 @@ class Server:
         self._asked: frozenset[int] = frozenset()
         self._opened: tuple[int, ...] = ()  # survivors of a sum that is open but not yet booked
         self._booked = 0  # newest round in the books
+        self._false_shares: tuple[tuple[int, int], ...] = ()  # (dealer, holder) corrected while opening
 
     # -- ledger ------------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Server:
             server_nonce=self._entropy(32),
             body=body,
         )
-        self._asked, self._opened = frozenset(), ()
+        self._asked, self._opened, self._false_shares = frozenset(), (), ()
         if not schedule.masked:
             self._plain = PlainSum(self._parameters.session, self.cohort, schedule.dimension)
             self._asked = frozenset(self.cohort)
@@ -163,6 +164,7 @@ class Server:
         for event in step.events:
             if isinstance(event, SumOpened):
                 self._opened = tuple(event.survivors)
+                self._false_shares = event.false_shares
                 self._open(event.total, self._opened)
                 self._session = None
         return step
@@ -201,6 +203,7 @@ class Server:
                 "asked": sorted(self._asked),
                 "survivors": list(survivors),
                 "aborted": aborted,
+                "false_shares": [list(pair) for pair in self._false_shares],
                 "honest": honest,
                 "shift": decimal(schedule.shift(honest)) if survivors else None,
                 "floor_shift": decimal(schedule.floor_shift),

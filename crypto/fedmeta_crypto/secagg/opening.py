@@ -6,11 +6,12 @@
 Source: Bonawitz et al., CCS 2017, figure 4, round 4.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmeta_crypto.correction import false_rows
 from fedmeta_crypto.errors import BadShare, TooFewSurvivors
 from fedmeta_crypto.keys import KeyPair, commitment, pair_mask_key, self_mask_key
 from fedmeta_crypto.messages import KeyAdvertisement
@@ -32,25 +33,31 @@ def open_sum(
     dropped: tuple[int, ...],
     survivors: tuple[int, ...],
     answers: Answers,
-) -> None:
+) -> tuple[tuple[int, int], ...]:
     """Turn the sum of the masked vectors into the sum of the vectors modulo 2^32, in place.
 
     Args:       dropped: members of the mask set whose vector is not in the sum.
+    Returns:    (dealer, holder) of every share that was found false and done without: up to (r - t)/2 of
+                the r shares of a secret. Either of the two may have lied.
     Raises:     TooFewSurvivors: a secret has fewer than threshold shares.  BadShare: shares that do not
                 open what was committed to. In both cases no mask was taken off.
     """
-    seeds = {dealer: _secret(dealer, parameters, answers) for dealer in survivors}
-    keys = {dealer: _secret(dealer, parameters, answers) for dealer in dropped}
-    pairs: dict[int, KeyPair] = {}
-    for dealer, (seed, holders) in seeds.items():
-        if seed is None or commitment(seed, session=session) != adverts[dealer].commitment:
-            raise _bad_share(dealer, holders, "self-mask seed")
-    for dealer, (key, holders) in keys.items():
-        pair = None if key is None else KeyPair(key)
-        if pair is None or pair.public != adverts[dealer].mask_public:
-            raise _bad_share(dealer, holders, "mask key")
-        pairs[dealer] = pair
-    minus = [self_mask_key(seed, session=session) for seed, _ in seeds.values() if seed is not None]
+    false: list[tuple[int, int]] = []
+
+    def opened(dealer: int, what: str, fits: Callable[[bytes], bool]) -> bytes:
+        secret, liars = _secret(dealer, what, fits, parameters, answers)
+        false.extend((dealer, holder) for holder in liars)
+        return secret
+
+    def seed_fits(dealer: int) -> Callable[[bytes], bool]:
+        return lambda seed: commitment(seed, session=session) == adverts[dealer].commitment
+
+    def key_fits(dealer: int) -> Callable[[bytes], bool]:
+        return lambda key: KeyPair(key).public == adverts[dealer].mask_public
+
+    seeds = [opened(dealer, "self-mask seed", seed_fits(dealer)) for dealer in survivors]
+    pairs = {dealer: KeyPair(opened(dealer, "mask key", key_fits(dealer))) for dealer in dropped}
+    minus = [self_mask_key(seed, session=session) for seed in seeds]
     plus: list[bytes] = []
     for lost, pair in pairs.items():
         for alive in survivors:
@@ -64,20 +71,29 @@ def open_sum(
             # The survivor added this mask if its id is the smaller one.
             (minus if alive < lost else plus).append(key)
     add_masks(masked, plus=plus, minus=minus)
+    return tuple(false)
 
 
-def _secret(dealer: int, parameters: RoundParameters, answers: Answers) -> tuple[bytes | None, tuple[int, ...]]:
+def _secret(
+    dealer: int, what: str, fits: Callable[[bytes], bool], parameters: RoundParameters, answers: Answers
+) -> tuple[bytes, tuple[int, ...]]:
+    """The secret that fits its commitment, and the holders whose shares had to be left out."""
     t = parameters.threshold
     holders = tuple(holder for holder in parameters.cohort if dealer in answers.get(holder, ()))
     if len(holders) < t:
         raise TooFewSurvivors(need=t, have=len(holders), phase="UNMASK")
-    holders = holders[:t]
     index = {id_: i for i, id_ in enumerate(parameters.cohort, start=1)}
+    points = tuple(index[holder] for holder in holders)
     packed = b"".join([answers[holder][dealer] for holder in holders])
-    rows = unpack(np.frombuffer(packed, np.uint8).reshape(t, SHARE_BYTES), SECRET_WORDS)
-    return reconstruct(tuple(index[holder] for holder in holders), rows), holders
-
-
-def _bad_share(dealer: int, holders: tuple[int, ...], what: str) -> BadShare:
-    text = f"the {what} of {dealer} does not open: bad dealer {dealer} or a bad holder among {holders[:8]}"
-    return BadShare(text, sender=dealer, holders=holders, where=_WHERE)
+    rows = unpack(np.frombuffer(packed, np.uint8).reshape(len(holders), SHARE_BYTES), SECRET_WORDS)
+    secret = reconstruct(points[:t], rows[:t])
+    if secret is not None and fits(secret):
+        return secret, ()
+    # Somebody lied. With more shares than the threshold, the others say who, up to the code's bound.
+    bad = false_rows(points, rows, threshold=t)
+    good = [row for row in range(len(holders)) if row not in (bad or ())][:t]
+    secret = reconstruct(tuple(points[row] for row in good), rows[good]) if bad else None
+    if bad and secret is not None and fits(secret):
+        return secret, tuple(holders[row] for row in bad)
+    text = f"the {what} of {dealer} does not open: bad dealer {dealer} or bad holders among {holders[:8]}"
+    raise BadShare(text, sender=dealer, holders=holders, where=_WHERE)

@@ -216,7 +216,7 @@ class ServerSession:
     def _open(self) -> SumOpened:
         survivors, total = self._members, self._sum
         try:
-            open_sum(
+            false = open_sum(
                 total,
                 parameters=self.parameters,
                 session=self.session,
@@ -231,7 +231,7 @@ class ServerSession:
         reduce_in_place(total, self.parameters.modulus_bits)
         self._answers = {}
         self.phase = Phase.DONE
-        return SumOpened(total, survivors, _without(self.parameters.cohort, survivors))
+        return SumOpened(total, survivors, _without(self.parameters.cohort, survivors), false)
 
     def _fail(self) -> None:
         self.phase = Phase.FAILED

@@ -72,12 +72,14 @@ class PhaseClosed:
 class SumOpened:
     """Server: the sum of the survivors' vectors modulo 2^b, shape (length,), uint32.
 
-    `dropped` is the rest of the cohort, at whatever phase each was lost.
+    `dropped` is the rest of the cohort, at whatever phase each was lost. `false_shares` are pairs (dealer, holder)
+    of shares that were corrected: one of the two lied, and which one a single pair cannot tell.
     """
 
     total: NDArray[np.uint32]
     survivors: tuple[int, ...]
     dropped: tuple[int, ...]
+    false_shares: tuple[tuple[int, int], ...] = ()
 
 
 Event = InputWanted | SharesMissing | SurvivorsAnnounced | PhaseClosed | SumOpened
