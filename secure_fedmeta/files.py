@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -24,12 +24,15 @@ FILES = {
 }
 
 
-def write_config(path: Path, pilot: str, plan: Plan) -> None:
-    """Settings as TOML. Every value of a plan is a string, a number or a boolean, which JSON spells as TOML does."""
+def write_config(path: Path, pilot: str, plan: Plan, *, derived: Collection[str] = ()) -> None:
+    """Settings as TOML. Every value of a plan is a string, a number or a boolean, which JSON spells as TOML does.
+
+    `derived` settings follow from the others; they are left out, so that the file may be run with others changed.
+    """
     lines = [f"pilot = {json.dumps(pilot)}"]
     for name, value in plan.model_dump().items():
         stated = "none" if value is None and name == "epsilon" else value
-        if stated is not None:
+        if stated is not None and name not in derived:
             lines.append(f"{name} = {json.dumps(stated)}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -141,6 +141,7 @@ def federate(
     out: str | Path | None = None,
     watch: Watcher | None = None,
     pilot: str = "arrays",
+    derived: Collection[str] = (),
 ) -> Run:
     """Run the plan over the sites, each one holding its own records.
 
@@ -152,6 +153,7 @@ def federate(
         out: folder for the run's files; must be new or empty. None writes nothing.
         watch: sees every round; simulation only.
         pilot: name written into config.toml.
+        derived: settings that the pilot works out anew, left out of config.toml.
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
@@ -164,7 +166,7 @@ def federate(
     registered = prepare_tasks(plan, sites, codebook)
     with ExitStack() as closing:
         release = closing.enter_context(held_interrupts())
-        folder = None if out is None else closing.enter_context(_open_folder(Path(out), pilot, plan, sites))
+        folder = None if out is None else closing.enter_context(_open_folder(Path(out), pilot, plan, derived, sites))
         disks = closing.enter_context(GroupCommit())
         parties = {}
         for number, site in registered.items():
@@ -181,12 +183,14 @@ def federate(
     return run
 
 
-def _open_folder(out: Path, pilot: str, plan: Plan, sites: Sequence[SiteRecords]) -> RunFolder:
+def _open_folder(
+    out: Path, pilot: str, plan: Plan, derived: Collection[str], sites: Sequence[SiteRecords]
+) -> RunFolder:
     """Make the run's folder and the one of its sites, both or none."""
     refuse_taken(sites_beside(out))
     claim_folder(out)
     claim_folder(sites_beside(out))
-    write_config(out / "config.toml", pilot, plan)
+    write_config(out / "config.toml", pilot, plan, derived=derived)
     roster = [{"id": number, "name": site.name} for number, site in enumerate(sites, start=1)]
     (out / "roster.json").write_text(json.dumps(roster, indent=1) + "\n", encoding="utf-8")
     return RunFolder(out)

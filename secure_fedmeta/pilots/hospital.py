@@ -129,7 +129,9 @@ class HospitalPilot:
                 on_round(report, metrics)
             return metrics
 
-        return HospitalResult(federate(self.plan, self.sites, self.codebook, out=out, watch=watch, pilot="hospital"))
+        derived = [name for name, value in slots_for(self.plan).items() if getattr(self.plan, name) == value]
+        run = federate(self.plan, self.sites, self.codebook, out=out, watch=watch, pilot="hospital", derived=derived)
+        return HospitalResult(run)
 
     def compare(self, theta: NDArray[np.float64], name: str) -> list[Row]:
         """The run beside honest baselines, none of which is private."""
