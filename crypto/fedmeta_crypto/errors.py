@@ -25,7 +25,8 @@
     |   |-- InconsistentRoster SFM-231  the server's lists contradict each other or the parameters
     |   |-- BadKey            SFM-232   a public key that is weak, copied or not canonical
     |   |-- BadShare          SFM-233   shares that do not open what was committed to (dealer or holder)
-    |   `-- UnsafeSurvivors   SFM-234   a survivor list that would expose someone
+    |   |-- UnsafeSurvivors   SFM-234   a survivor list that would expose someone
+    |   `-- BadSignature      SFM-235   a signature that is missing or not the named party's on this
     `-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
@@ -254,6 +255,13 @@ class UnsafeSurvivors(PeerProtocolError):
 
     code = "SFM-234"
     remedy = "Abort the session; it keeps its secrets and answers nothing."
+
+
+class BadSignature(PeerProtocolError):
+    """A signature is missing, or is not the named party's on this message."""
+
+    code = "SFM-235"
+    remedy = "Drop the message; if it came in the server's list, abort the session."
 
 
 class TooFewSurvivors(ProtocolError):

@@ -11,6 +11,7 @@ from crypto_rounds import Rehearsal, plan
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from fedmeta_crypto import Keystream, ProtocolError
+from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.keys import KeyPair, derive
 from fedmeta_crypto.shamir import reconstruct, unpack
 
@@ -39,6 +40,16 @@ def test_x25519():
 def test_hkdf(case):
     v = {k: bytes.fromhex(x) for k, x in case.items() if k != "source"}
     assert derive(v["secret"], v["info"], len(v["key"])) == v["key"]
+
+
+@pytest.mark.parametrize("case", STANDARDS["ed25519"], ids=lambda case: case["source"])
+def test_ed25519(case):
+    v = {k: bytes.fromhex(x) for k, x in case.items() if k != "source"}
+    identity = Identity(v["secret"])
+    assert identity.public == v["public"] and identity.sign(v["message"]) == v["signature"]
+    people = AllowList(Identity(bytes(32)).public, {5: v["public"]})
+    assert people.verify(5, v["message"], v["signature"])
+    assert not people.verify(5, v["message"] + b"\0", v["signature"])
 
 
 def test_keystream_starts_at_counter_block_two():
