@@ -26,7 +26,8 @@
     |   |-- BadKey            SFM-232   a public key that is weak, copied or not canonical
     |   |-- BadShare          SFM-233   shares that do not open what was committed to (dealer or holder)
     |   |-- UnsafeSurvivors   SFM-234   a survivor list that would expose someone
-    |   `-- BadSignature      SFM-235   a signature that is missing or not the named party's on this
+    |   |-- BadSignature      SFM-235   a signature that is missing or not the named party's on this
+    |   `-- Equivocation      SFM-236   proof that clients were shown different survivors
     `-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
@@ -262,6 +263,13 @@ class BadSignature(PeerProtocolError):
 
     code = "SFM-235"
     remedy = "Drop the message; if it came in the server's list, abort the session."
+
+
+class Equivocation(PeerProtocolError):
+    """A client's valid signature on other survivors than mine: the server, or that client, lied to one of us."""
+
+    code = "SFM-236"
+    remedy = "The session has wiped its secrets and answered nothing; leave, and show the message to the others."
 
 
 class TooFewSurvivors(ProtocolError):

@@ -75,12 +75,11 @@ class MessageType(enum.IntEnum):
 
 RESERVED = frozenset(
     {
-        MessageType.CONSISTENCY,
-        MessageType.CONSISTENCY_PROOF,
         MessageType.RECORD,
         MessageType.COUNTERSIGNATURE,
     }
 )
+SIGNED_ONLY = frozenset({MessageType.CONSISTENCY, MessageType.CONSISTENCY_PROOF})
 _KNOWN = {kind.value: kind for kind in MessageType}
 
 
@@ -115,6 +114,11 @@ def frame(header: Header, payload: bytes, sign: Signer | None = None) -> bytes:
     return b"".join((head, payload, _SIGNATURE.pack(len(signature)), signature))
 
 
+def payload_of(message: bytes) -> memoryview:
+    """The payload of a signed message that this side framed."""
+    return memoryview(message)[_HEAD.size : -(_SIGNATURE.size + SIGNATURE_BYTES)]
+
+
 def signature_of(message: bytes) -> bytes:
     """The signature of a message that `unframe` accepted as signed."""
     return message[-SIGNATURE_BYTES:]
@@ -147,7 +151,7 @@ def unframe(message: bytes, *, sender: int, max_bytes: int, signed: bool = False
     if (version, suite) != (VERSION, SUITE):
         raise Unsupported(f"version {version} suite {suite}", sender=sender, where=where)
     kind = _KNOWN.get(code)
-    if kind is None or kind in RESERVED:
+    if kind is None or kind in RESERVED or (kind in SIGNED_ONLY and not signed):
         raise Unsupported(f"message type {code}", sender=sender, where=where)
     rest = len(message) - FRAME_BYTES
     if size > rest:

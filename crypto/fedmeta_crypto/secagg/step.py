@@ -17,12 +17,13 @@ from fedmeta_crypto.errors import BadArgument
 
 
 class Phase(enum.IntEnum):
-    """Where a round is, seen from the server; 4 is kept for the consistency check."""
+    """Where a round is, seen from the server; only the signed strengths pass through `CONSISTENCY`."""
 
     ANNOUNCE = 0
     ADVERTISE_KEYS = 1
     SHARE_KEYS = 2
     MASK_INPUT = 3
+    CONSISTENCY = 4
     UNMASK = 5
     DONE = 6
     FAILED = 7
@@ -54,9 +55,16 @@ class SharesMissing:
 
 @dataclass(frozen=True, slots=True)
 class SurvivorsAnnounced:
-    """Client: whose inputs the sum will hold; an accountant uses this set, not the cohort."""
+    """Client: whose inputs the sum will hold; an accountant uses this set, not the cohort.
+
+    Attributes:
+        survivors: the members of U3; the server's bare word unless the strength is a signed one.
+        honest_guaranteed: fewest honest clients, this one included, in whatever the server can open: survivors less
+            the policy's corrupt ones where signatures prove the survivors, otherwise 0.
+    """
 
     survivors: tuple[int, ...]
+    honest_guaranteed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,7 @@ class RecordKind(enum.IntEnum):
 
     ROUND_BEGUN = 1
     ANSWERED = 2
+    SURVIVORS_SIGNED = 3
 
 
 _RECORD = struct.Struct("<4sBBQ32s")
@@ -106,10 +115,10 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A line of a client's durable memory: it began, or answered, this round.
+    """A line of a client's durable memory: it began this round, signed its survivors, or answered in it.
 
-    After a restart the largest `round` found is the policy's `last_round`; a round that was begun is
-    never begun again, since its secrets are gone.
+    After a restart the largest `round` found is the policy's `last_round` and the `session` of every record is one
+    of its `seen_sessions`; a round that was begun is never begun again, since its secrets are gone.
 
     Example:
         >>> Record.from_bytes(Record(RecordKind.ANSWERED, 7, bytes(32)).to_bytes()).round

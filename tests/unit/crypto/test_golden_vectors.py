@@ -10,7 +10,7 @@ import pytest
 from crypto_rounds import Rehearsal, plan
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from fedmeta_crypto import Keystream, ProtocolError
+from fedmeta_crypto import Keystream, Phase, ProtocolError, RoundParameters
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.keys import KeyPair, derive
 from fedmeta_crypto.shamir import reconstruct, unpack
@@ -75,6 +75,21 @@ def test_the_stored_round_replays_from_its_bytes():
         step = rehearsal.server.receive(bytes.fromhex(message), sender=int(sender))
     assert step.events[-1].total.tolist() == stored["total"]
     assert list(step.events[-1].survivors) == stored["survivors"] == [1, 300]
+
+
+def test_the_stored_signed_round_replays_from_its_bytes():
+    stored = json.loads((VECTORS / "signed_round.json").read_text())
+    parameters = RoundParameters.from_message(bytes.fromhex(stored["announcement"]), max_bytes=10**4)
+    server = Rehearsal(parameters).server
+    last_of = {"5": Phase.MASK_INPUT}
+    for label, message in stored["to_server"].items():
+        number, sender = label[1:].split(" from ")
+        if number == "7" and last_of:
+            server.deadline(last_of.popitem()[1])
+        step = server.receive(bytes.fromhex(message), sender=int(sender))
+    assert step.events[-1].total.tolist() == stored["total"]
+    assert list(step.events[-1].survivors) == stored["survivors"] == [1, 300, 4000]
+    assert all(len(m) % 2 == 0 and m[-132:-128] == "4000" for m in stored["to_server"].values())
 
 
 @pytest.mark.parametrize("case", json.loads((VECTORS / "bad_messages.json").read_text()), ids=lambda c: c["name"])

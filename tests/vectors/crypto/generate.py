@@ -14,7 +14,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 
-from crypto_rounds import Rehearsal, counter_entropy, plan  # noqa: E402
+from crypto_rounds import Rehearsal, counter_entropy, plan, signed_plan  # noqa: E402
 
 from fedmeta_crypto import Keystream  # noqa: E402
 from fedmeta_crypto.shamir import pack, split  # noqa: E402
@@ -87,8 +87,20 @@ def own_primitives():
 def whole_round():
     """Three clients in a ring of 20 bits, the second lost after its shares, under counter entropy."""
     rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=20, length=3, body=b"model"), seed="golden")
-    record = {"announcement": rehearsal.parameters.to_message().hex(), "seed": "golden"}
-    for move, drop in (("advertise", ()), ("share", ()), ("deliver", ()), ("mask", (2,)), ("unmask", ())):
+    return played(rehearsal, ("advertise", "share", "deliver", "mask", "unmask"))
+
+
+def signed_round():
+    """Four clients at the malicious strength, the second lost after its shares, under counter entropy."""
+    rehearsal = Rehearsal(signed_plan(ids=(1, 2, 300, 4000), bits=20, length=3, body=b"model"), seed="golden")
+    return played(rehearsal, ("advertise", "share", "deliver", "mask", "agree", "unmask"))
+
+
+def played(rehearsal, moves):
+    announcement = next(iter(rehearsal.inbox.values()))
+    record = {"announcement": announcement.hex(), "seed": "golden"}
+    for move in moves:
+        drop = (2,) if move == "mask" else ()
         inbox = {str(id_): message.hex() for id_, message in rehearsal.inbox.items()}
         getattr(rehearsal, move)(drop)
         record[f"to_clients_before_{move}"] = inbox if move != "advertise" else {}
@@ -130,6 +142,7 @@ FILES = {
     "standards.json": lambda: STANDARDS,
     "primitives.json": own_primitives,
     "whole_round.json": whole_round,
+    "signed_round.json": signed_round,
     "bad_messages.json": bad_messages,
 }
 
