@@ -235,12 +235,12 @@ class BadKey(PeerProtocolError):
 class BadShare(PeerProtocolError):
     """Shares do not open what their dealer committed to.
 
-    Either the dealer dealt badly or one of the holders lied; with exactly ``threshold`` shares
-    the two cannot be told apart, so both are named and neither is blamed alone.
+    Either the dealer dealt badly or holders lied, more than can be corrected: (r - threshold) // 2 of
+    the r shares received. So all are named and nobody is blamed alone.
 
     Attributes:
         sender: The dealer.
-        holders: Those whose shares were used.
+        holders: Those whose shares were received.
     """
 
     code = "SFM-233"

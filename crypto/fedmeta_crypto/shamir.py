@@ -43,6 +43,16 @@ def _tables() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 _POWER, _LOG = _tables()
 
 
+def power_and_log() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The tables 3^i and log_3 of the field, read-only by agreement; the logarithm of zero means nothing."""
+    return _POWER, _LOG
+
+
+def inverse(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Inverses of field elements other than zero."""
+    return _POWER[-_LOG[values] % MAX_POINT]
+
+
 @lru_cache(maxsize=4)
 def _vandermonde(points: int, threshold: int) -> NDArray[np.float64]:
     exponents = _LOG[1 : points + 1, None] * np.arange(threshold) % MAX_POINT

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fedmeta_crypto import Phase, RoundParameters, TooFewSurvivors
+from fedmeta_crypto.correction import correct
 from fedmeta_crypto.messages import (
     Answer,
     ConsistencyProof,
@@ -104,6 +105,39 @@ def test_any_threshold_of_shares_reconstructs(secret, counts, random):
     rows = split(secret, points=points, threshold=threshold, entropy=os.urandom)
     chosen = random.sample(range(1, points + 1), threshold)
     assert reconstruct(tuple(chosen), rows[[j - 1 for j in chosen]]) == secret
+
+
+@st.composite
+def bent_shares(draw):
+    """(secret, points, shares, threshold, bad points): at most half the surplus is wrong, in any words."""
+    points = draw(st.integers(1, 24))
+    threshold = draw(st.integers(1, points))
+    received = draw(st.integers(threshold, points))
+    chosen = draw(st.permutations(range(1, points + 1)))[:received]
+    secret = draw(st.binary(min_size=8, max_size=8))
+    rows = split(secret, points=points, threshold=threshold, entropy=os.urandom)[[p - 1 for p in chosen]]
+    bad = draw(st.sets(st.integers(0, received - 1), max_size=(received - threshold) // 2))
+    for row in bad:
+        for word in draw(st.sets(st.integers(0, 3), min_size=1)):
+            rows[row, word] = (int(rows[row, word]) + draw(st.integers(1, PRIME - 1))) % PRIME
+    return secret, tuple(chosen), rows, threshold, {chosen[row] for row in bad}
+
+
+@given(bent_shares())
+@settings(max_examples=200, deadline=None)
+def test_wrong_shares_up_to_half_the_surplus_are_corrected(case):
+    secret, points, rows, threshold, bad = case
+    found, wrong = correct(points, rows, threshold=threshold)
+    assert found == secret and set(wrong) == bad
+
+
+@given(bent_shares(), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_any_shares_at_all_give_an_answer_or_none(case, random):
+    _, points, rows, threshold, _ = case
+    rows[:] = [[random.randrange(PRIME) for _ in row] for row in rows]
+    found = correct(points, rows, threshold=threshold)
+    assert found is None or len(found[1]) <= len(points)
 
 
 @given(st.lists(st.lists(st.integers(0, PRIME - 1), min_size=16, max_size=16), min_size=1, max_size=5))

@@ -46,7 +46,7 @@ from fedmeta_crypto.sealed import NO_BOX, SecretKind
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.opening import open_sum
 from fedmeta_crypto.secagg.parameters import RoundParameters
-from fedmeta_crypto.secagg.step import Outgoing, Phase, PhaseClosed, Step, SumOpened
+from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, Step, SumOpened
 from fedmeta_crypto.wire import SERVER, MessageType, Reader, signature_of
 
 # The grammar: the one message type that each phase collects.
@@ -220,7 +220,7 @@ class ServerSession:
             raise TooFewSurvivors(need=need, have=len(members), phase=phase.name)
         closed = PhaseClosed(phase, members, missing)
         if phase is Phase.UNMASK:
-            return Step(events=(closed, self._open()))
+            return Step(events=(closed, *self._open()))
         self._members = members
         send = self._lists(phase)
         self.phase = Phase.CONSISTENCY if self._wire.signed and phase is Phase.MASK_INPUT else _NEXT[phase]
@@ -252,10 +252,10 @@ class ServerSession:
         signatures = self._signatures[kind]
         return tuple(signatures[id_] for id_ in members) if self._wire.signed else ()
 
-    def _open(self) -> SumOpened:
+    def _open(self) -> tuple[Event, ...]:
         survivors, total = self._survivors, self._sum
         try:
-            open_sum(
+            corrected = open_sum(
                 total,
                 parameters=self.parameters,
                 session=self.session,
@@ -270,7 +270,8 @@ class ServerSession:
         reduce_in_place(total, self.parameters.modulus_bits)
         self._answers = {}
         self.phase = Phase.DONE
-        return SumOpened(total, survivors, _without(self.parameters.cohort, survivors))
+        opened = SumOpened(total, survivors, _without(self.parameters.cohort, survivors))
+        return (opened,) if corrected is None else (corrected, opened)
 
     def _fail(self) -> None:
         self.phase = Phase.FAILED

@@ -88,7 +88,22 @@ class SumOpened:
     dropped: tuple[int, ...]
 
 
-Event = InputWanted | SharesMissing | SurvivorsAnnounced | PhaseClosed | SumOpened
+@dataclass(frozen=True, slots=True)
+class SharesCorrected:
+    """Server: the sum is exact, but some shares were wrong.
+
+    Attributes:
+        pairs: (dealer, holder) of each wrong share found: one of the two lied.
+        dealers: those against whom more holders testify than can be corrupt, so that they dealt badly.
+        holders: those against whom more dealers testify than can be corrupt, so that they answered wrongly.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    dealers: tuple[int, ...]
+    holders: tuple[int, ...]
+
+
+Event = InputWanted | SharesMissing | SurvivorsAnnounced | PhaseClosed | SharesCorrected | SumOpened
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,8 @@ def upload(rehearsal, id_, answers):
 
 
 @pytest.mark.parametrize("drop", [(), (43,)])
-def test_a_lying_holder_ends_the_round_with_both_named(drop):
-    rehearsal = Rehearsal(n=5, threshold=2).advertise().share().deliver().mask(drop=drop)
+def test_a_lying_holder_that_cannot_be_corrected_ends_the_round_with_both_named(drop):
+    rehearsal = Rehearsal(n=5, threshold=3).advertise().share().deliver().mask(drop=drop)
     victim = drop[0] if drop else 13
     for id_ in rehearsal.inbox:
         answers = answers_of(rehearsal, id_)
