@@ -242,6 +242,7 @@ def test_signed_announcement_round_trip(case, body):
 
 @pytest.mark.parametrize("n", [2, 3, 40])
 def test_sizes_at_the_edges(n):
-    rehearsal = Rehearsal(n=n)
-    rehearsal.advertise().share().deliver().mask().unmask()
-    assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())
+    for parameters in (plan(n), signed_plan(n, corrupt=n // 4, dropped=n // 10)):
+        rehearsal = Rehearsal(parameters)
+        rehearsal.advertise().share().deliver().mask().agree().unmask()
+        assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())
