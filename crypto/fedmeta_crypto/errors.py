@@ -25,7 +25,9 @@
     |   |-- InconsistentRoster SFM-231  the server's lists contradict each other or the parameters
     |   |-- BadKey            SFM-232   a public key that is weak, copied or not canonical
     |   |-- BadShare          SFM-233   shares that do not open what was committed to (dealer or holder)
-    |   `-- UnsafeSurvivors   SFM-234   a survivor list that would expose someone
+    |   |-- UnsafeSurvivors   SFM-234   a survivor list that would expose someone
+    |   |-- BadSignature      SFM-235   a signature that is missing or not the named party's on this
+    |   `-- Equivocation      SFM-236   proof that clients were shown different survivors
     `-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
@@ -233,12 +235,12 @@ class BadKey(PeerProtocolError):
 class BadShare(PeerProtocolError):
     """Shares do not open what their dealer committed to.
 
-    More are false than can be corrected: of r shares, floor((r - threshold)/2). Either the dealer dealt
-    badly or holders lied; the two cannot be told apart, so all are named and nobody is blamed alone.
+    Either the dealer dealt badly or holders lied, more than can be corrected: (r - threshold) // 2 of
+    the r shares received. So all are named and nobody is blamed alone.
 
     Attributes:
         sender: The dealer.
-        holders: Those whose shares were used.
+        holders: Those whose shares were received.
     """
 
     code = "SFM-233"
@@ -254,6 +256,20 @@ class UnsafeSurvivors(PeerProtocolError):
 
     code = "SFM-234"
     remedy = "Abort the session; it keeps its secrets and answers nothing."
+
+
+class BadSignature(PeerProtocolError):
+    """A signature is missing, or is not the named party's on this message."""
+
+    code = "SFM-235"
+    remedy = "Drop the message; if it came in the server's list, abort the session."
+
+
+class Equivocation(PeerProtocolError):
+    """A client's valid signature on other survivors than mine: the server, or that client, lied to one of us."""
+
+    code = "SFM-236"
+    remedy = "The session has wiped its secrets and answered nothing; leave, and show the message to the others."
 
 
 class TooFewSurvivors(ProtocolError):

@@ -43,15 +43,14 @@ def _tables() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 _POWER, _LOG = _tables()
 
 
-def inverse(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Inverses of nonzero field elements, from the tables: for public numbers, as look-ups take their own time.
+def power_and_log() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The tables 3^i and log_3 of the field, read-only by agreement; the logarithm of zero means nothing."""
+    return _POWER, _LOG
 
-    Example:
-        >>> (inverse(np.array([2, 65536])) * [2, 65536] % 65537).tolist()
-        [1, 1]
-    """
-    inverted: NDArray[np.int64] = _POWER[-_LOG[values] % MAX_POINT]
-    return inverted
+
+def inverse(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Inverses of field elements other than zero."""
+    return _POWER[-_LOG[values] % MAX_POINT]
 
 
 @lru_cache(maxsize=4)

@@ -3,18 +3,25 @@
 
     magic "SFMS" | version u8 | suite u8 | type u8 | session 32 | round u64 | sender u32 | size u32
     payload (size bytes)
-    signature size u16 | signature        (size 0 under the semi-honest strength)
+    signature size u16 | signature        (size 0 under the semi-honest strength, 64 under the signed ones)
+
+A signature is Ed25519 over `statement`: SHA-256 of label, header and SHA-256 of the payload. With the payload's digest
+in the place of the payload, a list can prove who sent what in this session without holding it: the reader rebuilds the
+header himself, so that no signature made for another message type, round or session can stand in.
 
 Little-endian. The form is canonical: one meaning has one byte string, so decode then encode gives the
 same bytes. A length field is compared with the bytes really there before anything is made of it.
 """
 
 import enum
+import hashlib
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from fedmeta_crypto.errors import (
     BadMessage,
+    BadSignature,
     Oversized,
     SpoofedSender,
     Truncated,
@@ -22,6 +29,7 @@ from fedmeta_crypto.errors import (
     WrongRound,
     WrongSession,
 )
+from fedmeta_crypto.keys import LABEL
 
 SERVER = 0xFFFFFFFF
 MAGIC = b"SFMS"
@@ -34,6 +42,9 @@ _SIGNATURE = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _TYPE_AT = 6
 FRAME_BYTES = _HEAD.size + _SIGNATURE.size
+SIGNATURE_BYTES = 64
+
+Signer = Callable[[bytes], bytes]  # statement -> signature
 
 
 class MessageType(enum.IntEnum):
@@ -64,12 +75,11 @@ class MessageType(enum.IntEnum):
 
 RESERVED = frozenset(
     {
-        MessageType.CONSISTENCY,
-        MessageType.CONSISTENCY_PROOF,
         MessageType.RECORD,
         MessageType.COUNTERSIGNATURE,
     }
 )
+SIGNED_ONLY = frozenset({MessageType.CONSISTENCY, MessageType.CONSISTENCY_PROOF})
 _KNOWN = {kind.value: kind for kind in MessageType}
 
 
@@ -82,10 +92,40 @@ class Header(NamedTuple):
     sender: int
 
 
-def frame(header: Header, payload: bytes) -> bytes:
-    """Header, payload and an empty signature."""
-    head = _HEAD.pack(MAGIC, VERSION, SUITE, header.type, header.session, header.round, header.sender, len(payload))
-    return b"".join((head, payload, _SIGNATURE.pack(0)))
+def statement(header: Header, *, size: int, content: bytes) -> bytes:
+    """What a signature is over.
+
+    Args:       size: of the payload.  content: `content_digest` of the payload.
+    """
+    return hashlib.sha256(LABEL + _packed(header, size) + content).digest()
+
+
+def content_digest(payload: bytes | memoryview) -> bytes:
+    """SHA-256 of a payload, by which signatures and lists name it."""
+    return hashlib.sha256(payload).digest()
+
+
+def frame(header: Header, payload: bytes, sign: Signer | None = None) -> bytes:
+    """Header, payload and signature; the signature is empty without a signer."""
+    head = _packed(header, len(payload))
+    if sign is None:
+        return b"".join((head, payload, _SIGNATURE.pack(0)))
+    signature = sign(statement(header, size=len(payload), content=content_digest(payload)))
+    return b"".join((head, payload, _SIGNATURE.pack(len(signature)), signature))
+
+
+def payload_of(message: bytes) -> memoryview:
+    """The payload of a signed message that this side framed."""
+    return memoryview(message)[_HEAD.size : -(_SIGNATURE.size + SIGNATURE_BYTES)]
+
+
+def signature_of(message: bytes) -> bytes:
+    """The signature of a message that `unframe` accepted as signed."""
+    return message[-SIGNATURE_BYTES:]
+
+
+def _packed(header: Header, size: int) -> bytes:
+    return _HEAD.pack(MAGIC, VERSION, SUITE, header.type, header.session, header.round, header.sender, size)
 
 
 def claimed_type(message: bytes) -> int | None:
@@ -93,11 +133,12 @@ def claimed_type(message: bytes) -> int | None:
     return message[_TYPE_AT] if len(message) > _TYPE_AT else None
 
 
-def unframe(message: bytes, *, sender: int, max_bytes: int) -> tuple[Header, memoryview]:
-    """Split a message into header and payload, without copying the payload.
+def unframe(message: bytes, *, sender: int, max_bytes: int, signed: bool = False) -> tuple[Header, memoryview]:
+    """Split a message into header and payload, without copying the payload; a signature is not verified here.
 
     Args:       sender: whom the transport names; blamed in errors.  max_bytes: most this could need.
-    Raises:     Oversized, Truncated, Unsupported, BadMessage.
+                signed: whether the round's strength demands a signature; without one it forbids it.
+    Raises:     Oversized, Truncated, Unsupported, BadMessage, BadSignature.
     """
     where = "frame"
     if len(message) > max_bytes:
@@ -110,16 +151,20 @@ def unframe(message: bytes, *, sender: int, max_bytes: int) -> tuple[Header, mem
     if (version, suite) != (VERSION, SUITE):
         raise Unsupported(f"version {version} suite {suite}", sender=sender, where=where)
     kind = _KNOWN.get(code)
-    if kind is None or kind in RESERVED:
+    if kind is None or kind in RESERVED or (kind in SIGNED_ONLY and not signed):
         raise Unsupported(f"message type {code}", sender=sender, where=where)
     rest = len(message) - FRAME_BYTES
     if size > rest:
         raise Truncated(f"payload of {size} bytes announced, {rest} there", sender=sender, where=where)
     (signature,) = _SIGNATURE.unpack_from(message, _HEAD.size + size)
-    if signature:
+    if signature and not signed:
         raise Unsupported("a signature, where this strength has none", sender=sender, where=where)
-    if size < rest:
-        raise BadMessage(f"{rest - size} trailing bytes", sender=sender, where=where)
+    if signed and signature != SIGNATURE_BYTES:
+        raise BadSignature(f"a signature of {signature} bytes", sender=sender, where=where)
+    if size + signature > rest:
+        raise Truncated("the signature is cut", sender=sender, where=where)
+    if size + signature < rest:
+        raise BadMessage(f"{rest - size - signature} trailing bytes", sender=sender, where=where)
     view = memoryview(message)[_HEAD.size : _HEAD.size + size]
     return Header(kind, session, round_, author), view
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import Entropy, Outgoing, Phase, RoundParameters, ServerSession, Step, TooFewSurvivors
 from fedmeta_crypto.errors import BadShare, OutOfOrder
-from fedmeta_crypto.secagg.step import SumOpened
+from fedmeta_crypto.secagg.step import SharesCorrected, SumOpened
 from fedmeta_privacy.errors import UnsafeModel
 from fedmeta_privacy.ledger import Json, LedgerChain, decimal
 from fedmeta_privacy.sensitivity import check_model
@@ -162,9 +162,10 @@ class Server:
         if session is not None and session.phase is Phase.MASK_INPUT and not self._asked:
             self._asked = frozenset(out.to for out in step.send)
         for event in step.events:
+            if isinstance(event, SharesCorrected):
+                self._false_shares = event.pairs
             if isinstance(event, SumOpened):
                 self._opened = tuple(event.survivors)
-                self._false_shares = event.false_shares
                 self._open(event.total, self._opened)
                 self._session = None
         return step

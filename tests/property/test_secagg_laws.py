@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws of a round for any size, ring, threshold and pattern of losses."""
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fedmeta_crypto import Phase, RoundParameters, TooFewSurvivors
+from fedmeta_crypto.correction import correct
 from fedmeta_crypto.messages import (
     Answer,
+    ConsistencyProof,
+    ConsistencyVote,
     Delivery,
     KeyAdvertisement,
     MaskedInput,
@@ -23,11 +27,12 @@ from fedmeta_crypto.messages import (
 )
 from fedmeta_crypto.ring import ring_mask
 from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
+from fedmeta_crypto.secagg.parameters import session_of
 from fedmeta_crypto.shamir import PRIME, is_packed, pack, reconstruct, split, unpack
 from fedmeta_crypto.wire import Header, Reader, frame, unframe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from crypto_rounds import Rehearsal, plan
+from crypto_rounds import Rehearsal, plan, signed_plan
 
 IDS = st.lists(st.integers(0, 2**32 - 2), min_size=2, max_size=9, unique=True).map(sorted)
 
@@ -44,30 +49,46 @@ def rounds(draw):
         bits=draw(st.integers(8, 32)),
         length=draw(st.sampled_from([1, 2, 31, 300])),
     )
-    # The number of the message that each client fails to send; 0: none.
-    lost_at = {id_: draw(st.sampled_from([0, 0, 0, 0, 1, 3, 5, 9])) for id_ in ids}
-    return parameters, lost_at
+    return parameters, losses(draw, ids, (1, 3, 5, 9))
 
 
-@given(rounds(), st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@st.composite
+def signed_rounds(draw):
+    ids = draw(IDS)
+    n = len(ids)
+    corrupt, dropped = draw(st.integers(0, n // 3)), draw(st.integers(0, n // 3))
+    assume((n - 1 + corrupt) // 2 + 1 <= n - dropped - 1)
+    bits, length = draw(st.integers(8, 32)), draw(st.sampled_from([1, 2, 31, 300]))
+    parameters = signed_plan(ids=ids, corrupt=corrupt, dropped=dropped, bits=bits, length=length)
+    return parameters, losses(draw, ids, (1, 3, 5, 7, 9))
+
+
+def losses(draw, ids, numbers):
+    """The number of the message that each client fails to send; 0: none."""
+    return {id_: draw(st.sampled_from([0] * 3 * len(numbers) + list(numbers))) for id_ in ids}
+
+
+@given(st.one_of(rounds(), signed_rounds()), st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
 def test_the_sum_is_exact_or_the_round_fails_by_name(case, seed):
     parameters, lost_at = case
 
     def lost(number):
         return {id_ for id_, at in lost_at.items() if at == number}
 
-    left_after = {n: sum(at == 0 or at > n for at in lost_at.values()) for n in (1, 3, 5, 9)}
+    left_after = {n: sum(at == 0 or at > n for at in lost_at.values()) for n in (1, 3, 5, 7, 9)}
     enough = left_after[5] >= parameters.min_survivors and left_after[9] >= parameters.threshold + 1
+    if parameters.strength.signed:
+        enough = enough and left_after[7] >= max(parameters.quorum, parameters.threshold + 1)
     rehearsal = Rehearsal(parameters, seed=str(seed))
     try:
-        rehearsal.advertise(lost(1)).share(lost(3)).deliver().mask(lost(5)).unmask(lost(9))
+        rehearsal.advertise(lost(1)).share(lost(3)).deliver().mask(lost(5)).agree(lost(7)).unmask(lost(9))
     except TooFewSurvivors as error:
         assert not enough and error.have < error.need
         assert rehearsal.opened is None and rehearsal.server.phase is Phase.FAILED
         return
     assert enough
-    survivors = tuple(id_ for id_ in parameters.cohort if lost_at[id_] in (0, 9))
+    survivors = tuple(id_ for id_ in parameters.cohort if lost_at[id_] in (0, 7, 9))
     assert rehearsal.opened.survivors == survivors
     assert set(rehearsal.opened.dropped) == set(parameters.cohort) - set(survivors)
     assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())
@@ -84,6 +105,39 @@ def test_any_threshold_of_shares_reconstructs(secret, counts, random):
     rows = split(secret, points=points, threshold=threshold, entropy=os.urandom)
     chosen = random.sample(range(1, points + 1), threshold)
     assert reconstruct(tuple(chosen), rows[[j - 1 for j in chosen]]) == secret
+
+
+@st.composite
+def bent_shares(draw):
+    """(secret, points, shares, threshold, bad points): at most half the surplus is wrong, in any words."""
+    points = draw(st.integers(1, 24))
+    threshold = draw(st.integers(1, points))
+    received = draw(st.integers(threshold, points))
+    chosen = draw(st.permutations(range(1, points + 1)))[:received]
+    secret = draw(st.binary(min_size=8, max_size=8))
+    rows = split(secret, points=points, threshold=threshold, entropy=os.urandom)[[p - 1 for p in chosen]]
+    bad = draw(st.sets(st.integers(0, received - 1), max_size=(received - threshold) // 2))
+    for row in bad:
+        for word in draw(st.sets(st.integers(0, 3), min_size=1)):
+            rows[row, word] = (int(rows[row, word]) + draw(st.integers(1, PRIME - 1))) % PRIME
+    return secret, tuple(chosen), rows, threshold, {chosen[row] for row in bad}
+
+
+@given(bent_shares())
+@settings(max_examples=200, deadline=None)
+def test_wrong_shares_up_to_half_the_surplus_are_corrected(case):
+    secret, points, rows, threshold, bad = case
+    found, wrong = correct(points, rows, threshold=threshold)
+    assert found == secret and set(wrong) == bad
+
+
+@given(bent_shares(), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_any_shares_at_all_give_an_answer_or_none(case, random):
+    _, points, rows, threshold, _ = case
+    rows[:] = [[random.randrange(PRIME) for _ in row] for row in rows]
+    found = correct(points, rows, threshold=threshold)
+    assert found is None or len(found[1]) <= len(points)
 
 
 @given(st.lists(st.lists(st.integers(0, PRIME - 1), min_size=16, max_size=16), min_size=1, max_size=5))
@@ -115,8 +169,22 @@ def rows_of(values):
     )
 
 
+B64 = st.binary(min_size=64, max_size=64)
+
+
+def signed(kind, values):
+    """A list whose rows end in signatures."""
+    return rows_of(st.tuples(values, B64)).map(
+        lambda rows: kind(tuple((id_, value) for id_, (value, _) in rows), tuple(sig for _, (_, sig) in rows))
+    )
+
+
 MESSAGES = st.one_of(
     ADVERTS,
+    signed(Roster, ADVERTS),
+    signed(SurvivorList, B32),
+    st.builds(ConsistencyVote, B32),
+    st.builds(ConsistencyProof, rows_of(st.tuples(B32, B64)).map(lambda r: tuple((id_, *rest) for id_, rest in r))),
     st.builds(Roster, rows_of(ADVERTS)),
     st.builds(SealedShares, rows_of(BOX)),
     st.builds(Delivery, rows_of(BOX)),
@@ -134,11 +202,14 @@ HEADERS = st.tuples(B32, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
 @given(MESSAGES, HEADERS)
 def test_wire_round_trip(message, head):
     header = Header(message.TYPE, *head)
-    data = frame(header, message.payload())
-    again, payload = unframe(data, sender=1, max_bytes=len(data))
+    inside = bool(getattr(message, "signatures", ()))
+    with_signature = inside or isinstance(message, ConsistencyVote | ConsistencyProof)
+    sign = (lambda words: words + words[::-1]) if with_signature else None
+    data = frame(header, message.payload(), sign)
+    again, payload = unframe(data, sender=1, max_bytes=len(data), signed=with_signature)
     assert again == header
-    decoded = type(message).read(Reader(payload, sender=1, where="test"))
-    assert decoded == message and frame(again, decoded.payload()) == data
+    decoded = type(message).read(Reader(payload, sender=1, where="test"), **({"signed": True} if inside else {}))
+    assert decoded == message and frame(again, decoded.payload(), sign) == data
 
 
 @given(st.integers(8, 32), st.lists(st.integers(0, 2**32 - 1), max_size=20), B32, B32)
@@ -160,8 +231,18 @@ def test_announcement_round_trip(case, behaviour, nonce, body, round_):
     assert again == parameters and again.to_message() == message and again.session == parameters.session
 
 
+@given(signed_rounds(), st.binary(max_size=64))
+def test_signed_announcement_round_trip(case, body):
+    parameters = dataclasses.replace(case[0], body=body)
+    message = parameters.to_message(lambda words: words + words)
+    again = RoundParameters.from_message(message, max_bytes=len(message))
+    assert again == parameters and again.to_message(lambda words: words + words) == message
+    assert again.session == parameters.session == session_of(message, signed=True)
+
+
 @pytest.mark.parametrize("n", [2, 3, 40])
 def test_sizes_at_the_edges(n):
-    rehearsal = Rehearsal(n=n)
-    rehearsal.advertise().share().deliver().mask().unmask()
-    assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())
+    for parameters in (plan(n), signed_plan(n, corrupt=n // 4, dropped=n // 10)):
+        rehearsal = Rehearsal(parameters)
+        rehearsal.advertise().share().deliver().mask().agree().unmask()
+        assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())

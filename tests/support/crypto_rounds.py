@@ -14,9 +14,13 @@ from fedmeta_crypto import (
     ServerSession,
     Strength,
 )
+from fedmeta_crypto.graph import assured
+from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.secagg.step import SumOpened
+from fedmeta_crypto.wire import Header, Reader, frame, unframe
 
 HONEST = frozenset({Strength.SEMI_HONEST})
+SIGNED = frozenset({Strength.MALICIOUS})
 
 
 def counter_entropy(seed):
@@ -40,6 +44,44 @@ def plan(n=4, *, ids=None, threshold=None, min_survivors=None, bits=32, length=5
         "body": b"",
     }
     return RoundParameters(**(fields | changes))
+
+
+def identity_of(id_):
+    """A fixed signing key for each party, only for tests."""
+    return Identity(hashlib.sha256(f"identity of {id_}".encode()).digest())
+
+
+def people_of(ids):
+    return AllowList(identity_of(SERVER).public, {id_: identity_of(id_).public for id_ in ids})
+
+
+def signed_plan(n=4, *, corrupt=0, dropped=1, ids=None, **changes):
+    """A round at the malicious strength, announced as a policy with these A and D wants it."""
+    cohort = tuple(ids) if ids is not None else tuple(10 * i + 3 for i in range(n))
+    graph = assured(len(cohort), corrupt=corrupt, dropped=dropped)
+    fields = {
+        "ids": cohort,
+        "threshold": graph.threshold,
+        "min_survivors": len(cohort) - dropped,
+        "strength": Strength.MALICIOUS,
+        "corrupt": corrupt,
+        "identities": people_of(cohort).digest(cohort),
+    }
+    return plan(**(fields | changes))
+
+
+def signed_policy(parameters, **changes):
+    """The policy of a client that expects just these parameters."""
+    n = len(parameters.cohort)
+    fields = {
+        "min_threshold": None,
+        "allowed_strengths": SIGNED,
+        "allow_list": people_of(parameters.cohort),
+        "corrupt_fraction": 0.0,
+        "colluders": parameters.corrupt,
+        "dropout_fraction": (n - parameters.min_survivors) / n,
+    }
+    return policy(**(fields | changes))
 
 
 def policy(**changes):
@@ -67,22 +109,39 @@ def sum_of(vectors, ids, bits):
     return (total % 2**bits).astype(np.uint32)
 
 
+def signed_by(author, message, rehearsal, **header):
+    """Any message in the name of a party, with a signature that verifies."""
+    fields = {"session": rehearsal.server.session, "round": rehearsal.parameters.round, "sender": author} | header
+    return frame(Header(message.TYPE, **fields), message.payload(), identity_of(author).sign)
+
+
+def read_as(kind, framed, **arguments):
+    """The contents of a signed message."""
+    _, payload = unframe(framed, sender=SERVER, max_bytes=len(framed), signed=True)
+    return kind.read(Reader(payload, sender=SERVER, where="test"), **arguments)
+
+
 class Rehearsal:
     """The shell: `inbox` holds what the server last sent, by receiver."""
 
     def __init__(self, parameters=None, *, seed="s", entropy=counter_entropy, **plan_changes):
         self.parameters = parameters or plan(**plan_changes)
-        self.server = ServerSession(self.parameters)
+        cohort, self.signed = self.parameters.cohort, self.parameters.strength.signed
+        keys = {"identity": identity_of(SERVER), "allow_list": people_of(cohort)} if self.signed else {}
+        self.server = ServerSession(self.parameters, **keys)
         self.inbox = {}
         self.sent = {}  # (message number, client) -> bytes from that client
         self.events = {}
         self._collect(self.server.announce())
-        self.clients = {
-            id_: ClientSession(m0, client_id=id_, policy=policy(), entropy=entropy(f"{seed}/{id_}"))
-            for id_, m0 in self.inbox.items()
-        }
+        self.clients = {id_: self.client(id_, m0, entropy=entropy(f"{seed}/{id_}")) for id_, m0 in self.inbox.items()}
         self.vectors = vectors_for(self.parameters)
         self.opened = None
+
+    def client(self, id_, m0, *, entropy, **changes):
+        if not self.signed:
+            return ClientSession(m0, client_id=id_, policy=policy(**changes), entropy=entropy)
+        own = signed_policy(self.parameters, **changes)
+        return ClientSession(m0, client_id=id_, policy=own, identity=identity_of(id_), entropy=entropy)
 
     def _collect(self, step):
         if step.send:
@@ -125,6 +184,15 @@ class Rehearsal:
         self._collect(self.server.deadline(Phase.MASK_INPUT))
         return self
 
+    def agree(self, drop=()):
+        """The consistency round; nothing to do without signatures."""
+        if self.signed:
+            for id_, message in dict(self.inbox).items():
+                if id_ not in drop:
+                    self._upload(7, id_, self.clients[id_].receive(message))
+            self._collect(self.server.deadline(Phase.CONSISTENCY))
+        return self
+
     def unmask(self, drop=()):
         for id_, message in dict(self.inbox).items():
             if id_ not in drop:
@@ -135,7 +203,8 @@ class Rehearsal:
     def until(self, phase):
         """Everything honest, up to and not including the collection of `phase`."""
         moves = {Phase.SHARE_KEYS: ("advertise",), Phase.MASK_INPUT: ("advertise", "share", "deliver")}
-        moves[Phase.UNMASK] = (*moves[Phase.MASK_INPUT], "mask")
+        moves[Phase.CONSISTENCY] = (*moves[Phase.MASK_INPUT], "mask")
+        moves[Phase.UNMASK] = (*moves[Phase.CONSISTENCY], "agree")
         for move in moves.get(phase, ()):
             getattr(self, move)()
         return self

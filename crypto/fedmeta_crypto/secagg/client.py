@@ -3,11 +3,13 @@
 
     NEW --advertise_keys/M1--> ADVERTISED --M2/M3--> SHARED --M4/InputWanted--> READY
         --mask_input/M5--> MASKED --M6/M9--> ANSWERED         any --abort--> ABORTED
+    under signatures:      MASKED --M6/M7--> SIGNED --M8/M9--> ANSWERED
 
-A refused message raises and changes nothing. Secrets live only as long as the round needs them: the
-cipher key until M3, the mask key and the seed until M4, mask keys until M5, shares until M9.
+A refused message raises and changes nothing, but for proof of equivocation, which aborts. Secrets live only as
+long as the round needs them: the cipher key until M3, the mask key and the seed until M4, mask keys until M5,
+shares until M9.
 
-Source: Bonawitz et al., CCS 2017, figure 4, without its consistency round.
+Source: Bonawitz et al., CCS 2017, figure 4; its consistency round under signatures only.
 """
 
 import enum
@@ -20,15 +22,19 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto.errors import (
     BadArgument,
+    Equivocation,
     MaskReuse,
     OutOfOrder,
     Repeated,
     TooFewSurvivors,
     Unexpected,
 )
+from fedmeta_crypto.identities import Identity
 from fedmeta_crypto.keys import DIGEST_BYTES, seal_keys
 from fedmeta_crypto.messages import (
     Answer,
+    ConsistencyProof,
+    ConsistencyVote,
     Delivery,
     KeyAdvertisement,
     MaskedInput,
@@ -38,7 +44,7 @@ from fedmeta_crypto.messages import (
     SurvivorList,
     UnmaskingShares,
     max_bytes,
-    message_digest,
+    survivors_digest,
     view_digest,
 )
 from fedmeta_crypto.prg import Entropy, add_masks
@@ -54,7 +60,15 @@ from fedmeta_crypto.sealed import (
     seal,
     unpack_secrets,
 )
-from fedmeta_crypto.secagg.checks import check_delivery, check_roster, check_survivors
+from fedmeta_crypto.secagg.authentication import Authenticator, verify_announcement
+from fedmeta_crypto.secagg.checks import (
+    check_advert_signatures,
+    check_delivery,
+    check_input_signatures,
+    check_proof,
+    check_roster,
+    check_survivors,
+)
 from fedmeta_crypto.secagg.parameters import MAX_COHORT, ClientPolicy, RoundParameters, session_of
 from fedmeta_crypto.secagg.secrets_held import HeldSecrets, zero
 from fedmeta_crypto.secagg.step import (
@@ -67,7 +81,7 @@ from fedmeta_crypto.secagg.step import (
     SurvivorsAnnounced,
 )
 from fedmeta_crypto.shamir import pack, split
-from fedmeta_crypto.wire import SERVER, Header, MessageType, Reader, check_header, frame, unframe
+from fedmeta_crypto.wire import SERVER, MessageType, Reader
 
 
 class ClientPhase(enum.IntEnum):
@@ -78,8 +92,9 @@ class ClientPhase(enum.IntEnum):
     SHARED = 2
     READY = 3
     MASKED = 4
-    ANSWERED = 5
-    ABORTED = 6
+    SIGNED = 5
+    ANSWERED = 6
+    ABORTED = 7
 
 
 # The grammar: what is accepted in each phase, and the last message type already consumed by then.
@@ -87,15 +102,18 @@ _ACCEPTS = {
     ClientPhase.ADVERTISED: MessageType.ROSTER,
     ClientPhase.SHARED: MessageType.DELIVERY,
     ClientPhase.MASKED: MessageType.SURVIVORS,
+    ClientPhase.SIGNED: MessageType.CONSISTENCY_PROOF,
 }
 _CONSUMED = {
     ClientPhase.ADVERTISED: 0,
     ClientPhase.SHARED: MessageType.ROSTER,
     ClientPhase.READY: MessageType.DELIVERY,
     ClientPhase.MASKED: MessageType.DELIVERY,
-    ClientPhase.ANSWERED: MessageType.SURVIVORS,
+    ClientPhase.SIGNED: MessageType.SURVIVORS,
+    ClientPhase.ANSWERED: MessageType.CONSISTENCY_PROOF,
 }
 _FROM_SERVER = tuple(_ACCEPTS.values())
+_LISTS = (MessageType.ROSTER, MessageType.DELIVERY, MessageType.SURVIVORS)
 
 
 class ClientSession:
@@ -103,8 +121,9 @@ class ClientSession:
 
     Guarantee:  the server sees a vector that is uniform modulo 2^b to it and to any threshold - 1 clients
                 that pool with it, except for its part in the sum, as long as it follows the protocol.
-    Args:       announcement: M0 as received.  policy: this client's own limits.  entropy: returns n
-                fresh secret bytes.
+                Under `MALICIOUS` whatever the server does, pooling with the policy's corrupt clients.
+    Args:       announcement: M0 as received.  policy: this client's own limits.  identity: signs, in
+                a signed round.  entropy: returns n fresh secret bytes.
     Raises:     PlanRefused, WrongRound: the policy forbids this round.  PeerProtocolError: bad bytes.
     Source:     Bonawitz et al., CCS 2017, figure 4.
 
@@ -120,20 +139,36 @@ class ClientSession:
     """
 
     def __init__(
-        self, announcement: bytes, *, client_id: int, policy: ClientPolicy, entropy: Entropy = os.urandom
+        self,
+        announcement: bytes,
+        *,
+        client_id: int,
+        policy: ClientPolicy,
+        identity: Identity | None = None,
+        entropy: Entropy = os.urandom,
     ) -> None:
         self.parameters = RoundParameters.from_message(announcement, max_bytes=policy.max_announcement_bytes)
-        policy.check(self.parameters, client_id=client_id)
-        self.session = session_of(announcement)
+        signed, people = self.parameters.strength.signed, policy.allow_list
+        verify_announcement(announcement, allow_list=people, signed=signed)
+        self.session = session_of(announcement, signed=signed)
+        policy.check(self.parameters, client_id=client_id, session=self.session)
+        self._wire = Authenticator(
+            self.parameters, session=self.session, me=client_id, identity=identity, allow_list=people
+        )
         self.client_id = client_id
         self.phase = ClientPhase.NEW
         self._entropy = entropy
-        self._limit = max(max_bytes(kind, members=len(self.parameters.cohort), length=0) for kind in _FROM_SERVER)
+        n = len(self.parameters.cohort)
+        kinds = _FROM_SERVER if signed else _LISTS
+        self._limit = max(max_bytes(kind, members=n, length=0, signed=signed) for kind in kinds)
         self._secrets: HeldSecrets | None = None
         self._mine: KeyAdvertisement | None = None
         self._peers: dict[int, KeyAdvertisement] = {}
         self._mask_set: tuple[int, ...] = ()
         self._digest = b""
+        self._alive: tuple[int, ...] = ()
+        self._view = b""
+        self._last: Outgoing | None = None
 
     def __repr__(self) -> str:
         place = f"round={self.parameters.round}, phase={self.phase.name}"
@@ -156,22 +191,38 @@ class ClientSession:
         """Take one message of the server.
 
         M2 sends M3. M4 gives `InputWanted` (and `SharesMissing`). M6 gives `SurvivorsAnnounced`, stores
-        a record and sends M9, after which every secret is gone.
+        a record and sends M9, after which every secret is gone; under signatures M6 stores a record and
+        sends M7, and M8 does the rest.
 
         Raises:     PeerProtocolError: refused, nothing changed.  TooFewSurvivors: too few shares opened.
-                    OutOfOrder: before `advertise_keys` or after `abort`.
+                    Equivocation: refused, and the session is ABORTED.  OutOfOrder: before `advertise_keys`
+                    or after `abort`.
         """
         if self._secrets is None and self.phase is not ClientPhase.ANSWERED:
             raise OutOfOrder(f"no message can be taken when {self.phase.name}", where="receive")
-        header, payload = unframe(message, sender=SERVER, max_bytes=self._limit)
-        check_header(header, session=self.session, round_=self.parameters.round, sender=SERVER)
+        wire = self._wire
+        header, payload = wire.unframe(message, sender=SERVER, max_bytes=self._limit)
         secrets = self._expect(header.type)
+        wire.verify(message, header, payload)
         reader = Reader(payload, sender=SERVER, where=header.type.where)
-        if header.type is MessageType.ROSTER:
-            return self._share_keys(Roster.read(reader), secrets)
-        if header.type is MessageType.DELIVERY:
-            return self._open_shares(Delivery.read(reader), secrets)
-        return self._unmask(SurvivorList.read(reader), secrets)
+        match header.type:
+            case MessageType.ROSTER:
+                return self._share_keys(Roster.read(reader, signed=wire.signed), secrets)
+            case MessageType.DELIVERY:
+                return self._open_shares(Delivery.read(reader), secrets)
+            case MessageType.SURVIVORS:
+                return self._take_survivors(SurvivorList.read(reader, signed=wire.signed), secrets)
+            case _:
+                return self._take_proof(ConsistencyProof.read(reader), secrets)
+
+    def resend(self) -> Step:
+        """The last message once more, the same bytes: nothing is ever encrypted, signed or masked a second time.
+
+        Raises:     OutOfOrder: nothing was sent yet, or the session was aborted.
+        """
+        if self._last is None:
+            raise OutOfOrder(f"nothing to send again when {self.phase.name}", where="resend")
+        return Step(send=(self._last,))
 
     def mask_input(self, vector: NDArray[np.uint32], *, attachment_hash: bytes = bytes(DIGEST_BYTES)) -> Step:
         """Mask one vector; sends M5. Once only.
@@ -180,7 +231,7 @@ class ClientSession:
         Args:       attachment_hash: 32 bytes that bind what the application sends beside the vector.
         Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`.  WrongLength, OutOfRing.
         """
-        if self.phase in (ClientPhase.MASKED, ClientPhase.ANSWERED):
+        if self.phase in (ClientPhase.MASKED, ClientPhase.SIGNED, ClientPhase.ANSWERED):
             raise MaskReuse("this session has masked its vector", where="mask_input")
         if self.phase is not ClientPhase.READY or self._secrets is None:
             raise OutOfOrder(f"no input is wanted when {self.phase.name}", where="mask_input")
@@ -192,15 +243,16 @@ class ClientSession:
         add_masks(masked, plus=self._secrets.mask_keys_plus, minus=self._secrets.mask_keys_minus)
         reduce_in_place(masked, bits)
         self._secrets.drop_after_masking()
-        outgoing = self._to_server(MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked))
-        self._digest = message_digest(outgoing.message)
+        message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked)
+        outgoing = self._to_server(message)
+        self._digest = self._wire.input_digest(outgoing.message)
         return Step(send=(outgoing,))
 
     def abort(self) -> None:
         """Wipe every secret and take no further part; harmless when already over."""
         if self._secrets is not None:
             self._secrets.wipe()
-        self._secrets = None
+        self._secrets = self._last = None
         if self.phase is not ClientPhase.ANSWERED:
             self.phase = ClientPhase.ABORTED
 
@@ -217,6 +269,7 @@ class ClientSession:
         if pair is None or mine is None:
             raise OutOfOrder("keys are gone", where="roster")
         check_roster(roster, mine, me=me, parameters=parameters)
+        check_advert_signatures(roster, self._wire)
         peers = {id_: advert for id_, advert in roster.entries if id_ != me}
         agreed = {id_: pair.agree(advert.cipher_public, peer=id_) for id_, advert in peers.items()}
         # Nothing below can refuse the message any more.
@@ -270,10 +323,28 @@ class ClientSession:
         missing = tuple(id_ for id_ in mask_set if id_ != me and id_ not in shares)
         return Step(events=(SharesMissing(missing), wanted) if missing else (wanted,))
 
-    def _unmask(self, survivors: SurvivorList, secrets: HeldSecrets) -> Step:
-        check_survivors(survivors, self._digest, me=self.client_id, within=self._mask_set, parameters=self.parameters)
-        alive = tuple(id_ for id_, _ in survivors.entries)
-        alive_set = frozenset(alive)
+    def _take_survivors(self, survivors: SurvivorList, secrets: HeldSecrets) -> Step:
+        parameters, wire = self.parameters, self._wire
+        check_survivors(survivors, self._digest, me=self.client_id, within=self._mask_set, parameters=parameters)
+        check_input_signatures(survivors, wire, length=parameters.length)
+        self._alive = tuple(id_ for id_, _ in survivors.entries)
+        if not wire.signed:
+            return self._unmask(secrets)
+        self._view = survivors_digest(self.session, survivors.entries)
+        self.phase = ClientPhase.SIGNED
+        record = self._record(RecordKind.SURVIVORS_SIGNED)
+        return Step(persist=(record,), send=(self._to_server(ConsistencyVote(self._view)),))
+
+    def _take_proof(self, proof: ConsistencyProof, secrets: HeldSecrets) -> Step:
+        try:
+            check_proof(proof, self._view, self._wire, within=self._alive, parameters=self.parameters)
+        except Equivocation:
+            self.abort()
+            raise
+        return self._unmask(secrets)
+
+    def _unmask(self, secrets: HeldSecrets) -> Step:
+        alive_set = frozenset(self._alive)
         # Exactly one kind per peer: both of one peer's secrets would uncover its vector.
         kind_of = {p: SecretKind.SELF_MASK if p in alive_set else SecretKind.MASK_KEY for p in secrets.shares}
         answers = tuple(Answer(peer, kind, secrets.shares[peer][KINDS.index(kind)]) for peer, kind in kind_of.items())
@@ -282,11 +353,12 @@ class ClientSession:
         secrets.wipe()
         self._secrets = None
         record = self._record(RecordKind.ANSWERED)
-        return Step(persist=(record,), send=(outgoing,), events=(SurvivorsAnnounced(alive),))
+        honest = len(self._alive) - self.parameters.corrupt if self._wire.signed else 0
+        return Step(persist=(record,), send=(outgoing,), events=(SurvivorsAnnounced(self._alive, honest),))
 
     def _to_server(self, message: Message) -> Outgoing:
-        header = Header(message.TYPE, self.session, self.parameters.round, self.client_id)
-        return Outgoing(SERVER, frame(header, message.payload()))
+        self._last = Outgoing(SERVER, self._wire.frame(message))
+        return self._last
 
     def _record(self, kind: RecordKind) -> bytes:
         return Record(kind, self.parameters.round, self.session).to_bytes()

@@ -6,22 +6,25 @@
 Source: Bonawitz et al., CCS 2017, figure 4, round 4.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.correction import false_rows
+from fedmeta_crypto.correction import correct
 from fedmeta_crypto.errors import BadShare, TooFewSurvivors
 from fedmeta_crypto.keys import KeyPair, commitment, pair_mask_key, self_mask_key
 from fedmeta_crypto.messages import KeyAdvertisement
 from fedmeta_crypto.prg import add_masks
 from fedmeta_crypto.sealed import SECRET_WORDS, SHARE_BYTES
 from fedmeta_crypto.secagg.parameters import RoundParameters
+from fedmeta_crypto.secagg.step import SharesCorrected
 from fedmeta_crypto.shamir import reconstruct, unpack
 
 _WHERE = "unmask"
 Answers = Mapping[int, Mapping[int, bytes]]  # holder -> dealer -> packed share
+Opens = Callable[[int, bytes], bool]  # whether a dealer committed to this secret
 
 
 def open_sum(
@@ -33,33 +36,30 @@ def open_sum(
     dropped: tuple[int, ...],
     survivors: tuple[int, ...],
     answers: Answers,
-) -> tuple[tuple[int, int], ...]:
+) -> SharesCorrected | None:
     """Turn the sum of the masked vectors into the sum of the vectors modulo 2^32, in place.
 
+    Of r shares of a secret, (r - threshold) // 2 may be wrong. Shares beyond the first `threshold` are looked at
+    only when those do not open the secret.
+
     Args:       dropped: members of the mask set whose vector is not in the sum.
-    Returns:    (dealer, holder) of every share that was found false and done without: up to (r - t)/2 of
-                the r shares of a secret. Either of the two may have lied.
-    Raises:     TooFewSurvivors: a secret has fewer than threshold shares.  BadShare: shares that do not
-                open what was committed to. In both cases no mask was taken off.
+    Returns:    who gave wrong shares, if any had to be corrected.
+    Raises:     TooFewSurvivors: a secret has fewer than threshold shares.  BadShare: too many wrong shares
+                to open what was committed to. In both cases no mask was taken off.
     """
-    false: list[tuple[int, int]] = []
 
-    def opened(dealer: int, what: str, fits: Callable[[bytes], bool]) -> bytes:
-        secret, liars = _secret(dealer, what, fits, parameters, answers)
-        false.extend((dealer, holder) for holder in liars)
-        return secret
+    def seed_opens(dealer: int, seed: bytes) -> bool:
+        return commitment(seed, session=session) == adverts[dealer].commitment
 
-    def seed_fits(dealer: int) -> Callable[[bytes], bool]:
-        return lambda seed: commitment(seed, session=session) == adverts[dealer].commitment
+    def key_opens(dealer: int, key: bytes) -> bool:
+        return KeyPair(key).public == adverts[dealer].mask_public
 
-    def key_fits(dealer: int) -> Callable[[bytes], bool]:
-        return lambda key: KeyPair(key).public == adverts[dealer].mask_public
-
-    seeds = [opened(dealer, "self-mask seed", seed_fits(dealer)) for dealer in survivors]
-    pairs = {dealer: KeyPair(opened(dealer, "mask key", key_fits(dealer))) for dealer in dropped}
-    minus = [self_mask_key(seed, session=session) for seed in seeds]
+    seeds, wrong = _recover(survivors, seed_opens, parameters, answers)
+    keys, more = _recover(dropped, key_opens, parameters, answers)
+    minus = [self_mask_key(seed, session=session) for seed in seeds.values()]
     plus: list[bytes] = []
-    for lost, pair in pairs.items():
+    for lost, secret in keys.items():
+        pair = KeyPair(secret)
         for alive in survivors:
             public = adverts[alive].mask_public
             key = pair_mask_key(
@@ -71,29 +71,63 @@ def open_sum(
             # The survivor added this mask if its id is the smaller one.
             (minus if alive < lost else plus).append(key)
     add_masks(masked, plus=plus, minus=minus)
-    return tuple(false)
+    return blame(wrong + more, parameters) if wrong or more else None
 
 
-def _secret(
-    dealer: int, what: str, fits: Callable[[bytes], bool], parameters: RoundParameters, answers: Answers
-) -> tuple[bytes, tuple[int, ...]]:
-    """The secret that fits its commitment, and the holders whose shares had to be left out."""
+def blame(pairs: list[tuple[int, int]], parameters: RoundParameters) -> SharesCorrected:
+    """Whom wrong shares convict, each of a pair (dealer, holder).
+
+    One of the pair lied. More than A others that testify against one party cannot all be corrupt, so that party alone
+    is named; nobody is where no A is agreed on, at the semi-honest strength. A counts as 1 at least.
+    """
+    by_dealer, by_holder = Counter(dealer for dealer, _ in pairs), Counter(holder for _, holder in pairs)
+    enough = max(parameters.corrupt, 1) if parameters.strength.signed else len(parameters.cohort)
+
+    def convicted(counts: Counter[int]) -> tuple[int, ...]:
+        return tuple(sorted(id_ for id_, times in counts.items() if times > enough))
+
+    return SharesCorrected(tuple(sorted(pairs)), convicted(by_dealer), convicted(by_holder))
+
+
+def _recover(
+    dealers: tuple[int, ...], opens: Opens, parameters: RoundParameters, answers: Answers
+) -> tuple[dict[int, bytes], list[tuple[int, int]]]:
+    """Each dealer's secret, and the pairs (dealer, holder) of wrong shares if any secret needed correction."""
+    quick = {dealer: _secret(dealer, parameters, answers) for dealer in dealers}
+    found = {dealer: secret for dealer, secret in quick.items() if secret is not None and opens(dealer, secret)}
+    if len(found) == len(dealers):
+        return found, []
+    wrong: list[tuple[int, int]] = []
+    for dealer in dealers:
+        points, rows = _shares(dealer, parameters, answers)
+        corrected = correct(points, rows, threshold=parameters.threshold)
+        secret, bad = corrected or (None, ())
+        if secret is None or not opens(dealer, secret):
+            raise _bad_share(dealer, tuple(parameters.cohort[point - 1] for point in points))
+        found[dealer] = secret
+        wrong += [(dealer, parameters.cohort[point - 1]) for point in bad]
+    return found, wrong
+
+
+def _secret(dealer: int, parameters: RoundParameters, answers: Answers) -> bytes | None:
+    points, rows = _shares(dealer, parameters, answers, most=parameters.threshold)
+    return reconstruct(points, rows)
+
+
+def _shares(
+    dealer: int, parameters: RoundParameters, answers: Answers, *, most: int | None = None
+) -> tuple[tuple[int, ...], NDArray[np.uint32]]:
+    """Points (places in the cohort + 1) and shares of a dealer's secret, the first `most` of them."""
     t = parameters.threshold
-    holders = tuple(holder for holder in parameters.cohort if dealer in answers.get(holder, ()))
-    if len(holders) < t:
-        raise TooFewSurvivors(need=t, have=len(holders), phase="UNMASK")
-    index = {id_: i for i, id_ in enumerate(parameters.cohort, start=1)}
-    points = tuple(index[holder] for holder in holders)
-    packed = b"".join([answers[holder][dealer] for holder in holders])
-    rows = unpack(np.frombuffer(packed, np.uint8).reshape(len(holders), SHARE_BYTES), SECRET_WORDS)
-    secret = reconstruct(points[:t], rows[:t])
-    if secret is not None and fits(secret):
-        return secret, ()
-    # Somebody lied. With more shares than the threshold, the others say who, up to the code's bound.
-    bad = false_rows(points, rows, threshold=t)
-    good = [row for row in range(len(holders)) if row not in (bad or ())][:t]
-    secret = reconstruct(tuple(points[row] for row in good), rows[good]) if bad else None
-    if bad and secret is not None and fits(secret):
-        return secret, tuple(holders[row] for row in bad)
-    text = f"the {what} of {dealer} does not open: bad dealer {dealer} or bad holders among {holders[:8]}"
-    raise BadShare(text, sender=dealer, holders=holders, where=_WHERE)
+    points = [i for i, holder in enumerate(parameters.cohort, start=1) if dealer in answers.get(holder, ())]
+    if len(points) < t:
+        raise TooFewSurvivors(need=t, have=len(points), phase="UNMASK")
+    points = points[:most]
+    packed = b"".join([answers[parameters.cohort[point - 1]][dealer] for point in points])
+    rows = unpack(np.frombuffer(packed, np.uint8).reshape(len(points), SHARE_BYTES), SECRET_WORDS)
+    return tuple(points), rows
+
+
+def _bad_share(dealer: int, holders: tuple[int, ...]) -> BadShare:
+    text = f"the secret of {dealer} does not open: bad dealer {dealer} or bad holders among {holders[:8]}"
+    return BadShare(text, sender=dealer, holders=holders, where=_WHERE)

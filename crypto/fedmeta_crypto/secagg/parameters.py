@@ -14,7 +14,9 @@ from typing import Self
 
 import numpy as np
 
-from fedmeta_crypto.errors import BadMessage, PlanRefused, SpoofedSender, Unsupported, WrongRound
+from fedmeta_crypto.errors import BadMessage, PlanRefused, Repeated, SpoofedSender, Unsupported, WrongRound
+from fedmeta_crypto.graph import COMPLETE_UP_TO, GraphParameters, assured, counts
+from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.keys import DIGEST_BYTES
 from fedmeta_crypto.ring import MAX_BITS, MIN_BITS
 from fedmeta_crypto.wire import (
@@ -22,9 +24,11 @@ from fedmeta_crypto.wire import (
     MAX_ROUND,
     SERVER,
     SESSION_BYTES,
+    SIGNATURE_BYTES,
     Header,
     MessageType,
     Reader,
+    Signer,
     frame,
     unframe,
 )
@@ -35,14 +39,21 @@ MAX_LENGTH = 2**28
 MAX_BODY_BYTES = 2**31
 _WHERE = "announcement"
 _FIXED = struct.Struct("<BBBBIIIII32s32s")
+_SIGNED = struct.Struct("<I32s")
+_STRENGTH_AT = FRAME_BYTES - 2
 
 
 class Strength(enum.IntEnum):
-    """What the protocol withstands; this release runs `SEMI_HONEST` and refuses the others."""
+    """What the protocol withstands; this release runs `SEMI_HONEST` and `MALICIOUS` and refuses the other."""
 
     SEMI_HONEST = 1
     SEMI_MALICIOUS = 2
     MALICIOUS = 3
+
+    @property
+    def signed(self) -> bool:
+        """Whether every message carries its author's signature."""
+        return self is not Strength.SEMI_HONEST
 
 
 class Graph(enum.IntEnum):
@@ -64,11 +75,14 @@ class RoundParameters:
 
     Guarantee:  no one learns a vector, only the sum over at least `min_survivors` clients, against a
                 server that follows the protocol and any `threshold` - 1 clients that pool what they saw.
+                Under `MALICIOUS`, against any server together with any `corrupt` clients.
     Units:      length: ring elements; modulus_bits: bits.
     Args:       round: 1 .. 2^63 - 1.  cohort: ids, strictly increasing.  threshold: shares that open a
                 secret.  min_survivors: fewest inputs a sum may hold; above threshold, since nobody
                 holds a share of his own secrets.  behaviour_hash: binds model and configuration.
                 server_nonce: fresh, makes the session unique.  body: the application's own bytes.
+                corrupt, identities: under `MALICIOUS` only, the clients assumed to work with the server
+                and `AllowList.digest` of the cohort; threshold is then `graph.assured`'s.
     Raises:     PlanRefused: a value out of range, or a round that could never be opened.
     Source:     Bonawitz et al., CCS 2017, section 4; no share is kept for oneself (deviation).
 
@@ -89,6 +103,8 @@ class RoundParameters:
     body: bytes = field(repr=False)
     strength: Strength = Strength.SEMI_HONEST
     graph: Graph = Graph.COMPLETE
+    corrupt: int = 0
+    identities: bytes = b""
 
     def __post_init__(self) -> None:
         n = len(self.cohort)
@@ -108,16 +124,38 @@ class RoundParameters:
         if not isinstance(self.body, bytes):
             raise PlanRefused("body is not bytes", where=_WHERE)
         _within("body size", len(self.body), 0, MAX_BODY_BYTES)
-        if self.strength is not Strength.SEMI_HONEST or self.graph is not Graph.COMPLETE:
-            raise PlanRefused("only the semi-honest strength on the complete graph is run", where=_WHERE)
+        if self.strength is Strength.SEMI_MALICIOUS or self.graph is not Graph.COMPLETE:
+            raise PlanRefused("only semi-honest and malicious on the complete graph are run", where=_WHERE)
+        self._check_strength(n)
+
+    def _check_strength(self, n: int) -> None:
+        if not self.strength.signed:
+            if self.corrupt or self.identities:
+                raise PlanRefused("corrupt clients and identities belong to the signed strengths", where=_WHERE)
+            return
+        _within("cohort size under signatures", n, MIN_COHORT, COMPLETE_UP_TO)
+        _within("corrupt", self.corrupt, 0, n - 1)
+        if not isinstance(self.identities, bytes) or len(self.identities) != DIGEST_BYTES:
+            raise PlanRefused(f"identities is not {DIGEST_BYTES} bytes", where=_WHERE)
+        right = assured(n, corrupt=self.corrupt, dropped=n - self.min_survivors).threshold
+        if self.threshold != right:
+            raise PlanRefused(f"threshold {self.threshold} with signatures, {right} is sound", where=_WHERE)
+
+    @property
+    def quorum(self) -> int:
+        """Signatures on one survivor digest after which no honest client can be shown a proof of another.
+
+        Two quorums share more than `corrupt` clients, so an honest one, who signs once.
+        """
+        return (len(self.cohort) + self.corrupt) // 2 + 1
 
     @property
     def session(self) -> bytes:
-        """SHA-256 of the whole announcement; computed at each use."""
-        return session_of(self.to_message())
+        """SHA-256 of the whole announcement without its signature; computed at each use."""
+        return hashlib.sha256(self.to_message()).digest()
 
-    def to_message(self) -> bytes:
-        """M0 in canonical bytes."""
+    def to_message(self, sign: Signer | None = None) -> bytes:
+        """M0 in canonical bytes, signed if a signer is given."""
         fixed = _FIXED.pack(
             self.strength,
             self.graph,
@@ -131,17 +169,19 @@ class RoundParameters:
             self.behaviour_hash,
             self.server_nonce,
         )
-        payload = b"".join((fixed, np.array(self.cohort, "<u4").tobytes(), self.body))
-        return frame(Header(MessageType.PARAMETERS, bytes(SESSION_BYTES), self.round, SERVER), payload)
+        more = _SIGNED.pack(self.corrupt, self.identities) if self.strength.signed else b""
+        payload = b"".join((fixed, more, np.array(self.cohort, "<u4").tobytes(), self.body))
+        return frame(Header(MessageType.PARAMETERS, bytes(SESSION_BYTES), self.round, SERVER), payload, sign)
 
     @classmethod
     def from_message(cls, message: bytes, *, max_bytes: int) -> Self:
-        """Parse M0.
+        """Parse M0, whose signature (if its strength has one) is not verified here.
 
-        Raises:     Oversized, Truncated, BadMessage, SpoofedSender, Unsupported: the bytes are at fault.
-                    PlanRefused: well-formed, but no sound round.
+        Raises:     Oversized, Truncated, BadMessage, SpoofedSender, Unsupported, BadSignature: the bytes are
+                    at fault.  PlanRefused: well-formed, but no sound round.
         """
-        header, payload = unframe(message, sender=SERVER, max_bytes=max_bytes)
+        signed = message[_STRENGTH_AT : _STRENGTH_AT + 1] == bytes([Strength.MALICIOUS])
+        header, payload = unframe(message, sender=SERVER, max_bytes=max_bytes, signed=signed)
         reader = Reader(payload, sender=SERVER, where=_WHERE)
         if header.type is not MessageType.PARAMETERS or header.session != bytes(SESSION_BYTES):
             raise reader.refuse("not an announcement")
@@ -150,8 +190,9 @@ class RoundParameters:
         strength, graph, bits, zero, threshold, survivors, length, n, body_bytes, behaviour, nonce = _FIXED.unpack(
             reader.view(_FIXED.size)
         )
-        if (strength, graph) != (Strength.SEMI_HONEST, Graph.COMPLETE):
+        if strength not in (Strength.SEMI_HONEST, Strength.MALICIOUS) or graph != Graph.COMPLETE:
             raise Unsupported(f"strength {strength} on graph {graph}", sender=SERVER, where=_WHERE)
+        corrupt, identities = _SIGNED.unpack(reader.view(_SIGNED.size)) if signed else (0, b"")
         if zero or n > MAX_COHORT or 4 * n + body_bytes != reader.left:
             raise BadMessage("sizes do not add up", sender=SERVER, where=_WHERE)
         cohort = tuple(np.frombuffer(reader.view(4 * n), "<u4").tolist())
@@ -165,6 +206,9 @@ class RoundParameters:
             behaviour_hash=behaviour,
             server_nonce=nonce,
             body=reader.take(body_bytes),
+            strength=Strength(strength),
+            corrupt=corrupt,
+            identities=identities,
         )
 
 
@@ -176,7 +220,9 @@ class ClientPolicy:
                 secret; None for a majority of the cohort.  max_length, max_body_bytes: most work and
                 memory.  last_round: largest round ever begun, from durable memory (0 at first).
                 allowed_strengths: named by the caller, there is no silent default.  known_ids: the
-                allow-list, or None to accept any ids.
+                ids to accept, or None for any.  allow_list: whose signatures count; a signed round is
+                refused without one.  corrupt_fraction, colluders, dropout_fraction: what a signed round
+                must withstand; its numbers must be `assured` of these.  seen_sessions: of stored records.
 
     Example:
         >>> ClientPolicy(min_cohort=3, max_length=100, max_body_bytes=0, last_round=0,
@@ -191,16 +237,40 @@ class ClientPolicy:
     allowed_strengths: frozenset[Strength]
     min_threshold: int | None = None
     known_ids: frozenset[int] | None = None
+    allow_list: AllowList | None = None
+    corrupt_fraction: float = 0.1
+    colluders: int = 0
+    dropout_fraction: float = 0.1
+    seen_sessions: frozenset[bytes] = frozenset()
 
     @property
     def max_announcement_bytes(self) -> int:
         """The most bytes of M0 this client will look at."""
-        return FRAME_BYTES + _FIXED.size + 4 * MAX_COHORT + self.max_body_bytes
+        signed = any(strength.signed for strength in self.allowed_strengths)
+        rest = _SIGNED.size + SIGNATURE_BYTES if signed else 0
+        return FRAME_BYTES + _FIXED.size + 4 * MAX_COHORT + self.max_body_bytes + rest
 
-    def check(self, parameters: RoundParameters, *, client_id: int) -> None:
-        """Raise `PlanRefused` or `WrongRound` unless this client may take part."""
+    def assured(self, n: int) -> GraphParameters:
+        """k, t, A and D that this client demands of a signed round of n clients.
+
+        Raises:     PlanRefused: no round of n withstands what this policy assumes.
+
+        Example:
+            >>> ClientPolicy(min_cohort=3, max_length=100, max_body_bytes=0, last_round=0,
+            ...     allowed_strengths=frozenset({Strength.MALICIOUS}), colluders=2).assured(10)
+            GraphParameters(neighbours=9, threshold=6, corrupt=2, dropped=1)
+        """
+        corrupt, dropped, _ = counts(n, self.corrupt_fraction, self.dropout_fraction)
+        return assured(n, corrupt=max(corrupt, self.colluders), dropped=dropped)
+
+    def check(self, parameters: RoundParameters, *, client_id: int, session: bytes = b"") -> None:
+        """Raise `PlanRefused`, `WrongRound` or `Repeated` unless this client may take part."""
         n = len(parameters.cohort)
-        floor = majority(n) if self.min_threshold is None else self.min_threshold
+        signed = parameters.strength.signed
+        least = 1 if signed else majority(n)  # with signatures `assured` says what is sound
+        floor = least if self.min_threshold is None else self.min_threshold
+        if session in self.seen_sessions:
+            raise Repeated("this client took part in that session before", sender=SERVER, where=_WHERE)
         if parameters.round <= self.last_round:
             raise WrongRound(
                 f"round {parameters.round} announced, {self.last_round} already begun",
@@ -220,11 +290,22 @@ class ClientPolicy:
                 raise PlanRefused(what, where=_WHERE)
         if self.known_ids is not None and (strangers := set(parameters.cohort) - self.known_ids):
             raise PlanRefused(f"ids not on the allow-list: {sorted(strangers)[:5]}", where=_WHERE)
+        if signed:
+            self._check_assured(parameters, n)
+
+    def _check_assured(self, parameters: RoundParameters, n: int) -> None:
+        own = self.assured(n)
+        stated = GraphParameters(n - 1, parameters.threshold, parameters.corrupt, n - parameters.min_survivors)
+        if stated != own:
+            raise PlanRefused(f"announced {stated}, this policy gives {own}", where=_WHERE)
 
 
-def session_of(announcement: bytes) -> bytes:
-    """Session id of a round: SHA-256 of its announcement."""
-    return hashlib.sha256(announcement).digest()
+def session_of(announcement: bytes, *, signed: bool = False) -> bytes:
+    """Session id of a round: SHA-256 of its announcement, with an empty trailer in the place of a signature."""
+    trailer = 2 + (SIGNATURE_BYTES if signed else 0)
+    digest = hashlib.sha256(memoryview(announcement)[: len(announcement) - trailer])
+    digest.update(bytes(2))
+    return digest.digest()
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

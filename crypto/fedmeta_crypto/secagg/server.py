@@ -3,11 +3,12 @@
 
     ANNOUNCE --announce/M0--> ADVERTISE_KEYS --M1*/M2--> SHARE_KEYS --M3*/M4--> MASK_INPUT
         --M5*/M6--> UNMASK --M9*/SumOpened--> DONE              any --too few, bad shares--> FAILED
+    under signatures:                      MASK_INPUT --M5*/M6--> CONSISTENCY --M7*/M8--> UNMASK
 
 A phase closes when everyone expected has answered, or at its deadline with those who have. The server
 holds no secret and needs no entropy: its nonce is part of the parameters.
 
-Source: Bonawitz et al., CCS 2017, figure 4, without its consistency round.
+Source: Bonawitz et al., CCS 2017, figure 4; its consistency round under signatures only.
 """
 
 import numpy as np
@@ -22,8 +23,11 @@ from fedmeta_crypto.errors import (
     TooFewSurvivors,
     Unexpected,
 )
+from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.keys import check_public
 from fedmeta_crypto.messages import (
+    ConsistencyProof,
+    ConsistencyVote,
     Delivery,
     KeyAdvertisement,
     MaskedInput,
@@ -34,20 +38,23 @@ from fedmeta_crypto.messages import (
     UnmaskingShares,
     max_bytes,
     message_digest,
+    survivors_digest,
     view_digest,
 )
 from fedmeta_crypto.ring import reduce_in_place
 from fedmeta_crypto.sealed import NO_BOX, SecretKind
+from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.opening import open_sum
-from fedmeta_crypto.secagg.parameters import RoundParameters, session_of
-from fedmeta_crypto.secagg.step import Outgoing, Phase, PhaseClosed, Step, SumOpened
-from fedmeta_crypto.wire import SERVER, Header, MessageType, Reader, check_header, frame, unframe
+from fedmeta_crypto.secagg.parameters import RoundParameters
+from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, Step, SumOpened
+from fedmeta_crypto.wire import SERVER, MessageType, Reader, signature_of
 
 # The grammar: the one message type that each phase collects.
 _COLLECTS = {
     Phase.ADVERTISE_KEYS: MessageType.ADVERTISEMENT,
     Phase.SHARE_KEYS: MessageType.SHARES,
     Phase.MASK_INPUT: MessageType.MASKED_INPUT,
+    Phase.CONSISTENCY: MessageType.CONSISTENCY,
     Phase.UNMASK: MessageType.UNMASKING,
 }
 _COLLECTED_IN = {kind: phase for phase, kind in _COLLECTS.items()}
@@ -55,7 +62,7 @@ _NEXT = {
     Phase.ADVERTISE_KEYS: Phase.SHARE_KEYS,
     Phase.SHARE_KEYS: Phase.MASK_INPUT,
     Phase.MASK_INPUT: Phase.UNMASK,
-    Phase.UNMASK: Phase.DONE,
+    Phase.CONSISTENCY: Phase.UNMASK,
 }
 
 
@@ -65,6 +72,8 @@ class ServerSession:
     Memory:     O(length) for the sum, which is the only vector kept, and O(n^2) for sealed shares.
     Guarantee:  `SumOpened` holds the exact sum modulo 2^b of the survivors' vectors, or the round ends in
                 a named error and nothing is opened. `TooFewSurvivors` and `BadShare` are terminal.
+    Args:       identity, allow_list: in a signed round, to sign with and to verify by.
+    Raises:     PlanRefused: a signed round without them, or announced for other keys.
     Source:     Bonawitz et al., CCS 2017, figure 4.
 
     Example:
@@ -75,22 +84,30 @@ class ServerSession:
         ([3, 5, 8], 'ADVERTISE_KEYS')
     """
 
-    def __init__(self, parameters: RoundParameters) -> None:
+    def __init__(
+        self, parameters: RoundParameters, *, identity: Identity | None = None, allow_list: AllowList | None = None
+    ) -> None:
         self.parameters = parameters
-        self._announcement = parameters.to_message()
-        self.session = session_of(self._announcement)
+        self.session = parameters.session
+        self._wire = Authenticator(
+            parameters, session=self.session, me=SERVER, identity=identity, allow_list=allow_list
+        )
+        signed = self._wire.signed
+        self._announcement = parameters.to_message(identity.sign if signed and identity is not None else None)
         self.phase = Phase.ANNOUNCE
         self._members = parameters.cohort  # who is expected in this phase
         self._answered: dict[Phase, set[int]] = {phase: set() for phase in _COLLECTS}
-        self._limit = max(
-            max_bytes(kind, members=len(parameters.cohort), length=parameters.length) for kind in _COLLECTS.values()
-        )
+        n, kinds = len(parameters.cohort), set(_COLLECTS.values()) - {MessageType.CONSISTENCY}
+        self._limit = max(max_bytes(kind, members=n, length=parameters.length, signed=signed) for kind in kinds)
         self._adverts: dict[int, KeyAdvertisement] = {}
         self._publics: set[bytes] = set()
         self._boxes: dict[int, dict[int, bytes]] = {}
         self._mask_set: tuple[int, ...] = ()
-        self._view = b""
+        self._view, self._agreed = b"", b""  # digests of U2 and of U3
         self._digests: dict[int, bytes] = {}
+        self._survivors: tuple[int, ...] = ()
+        # Of each M1, M5 and M7 as the round needs them; empty bytes without signatures.
+        self._signatures: dict[MessageType, dict[int, bytes]] = {kind: {} for kind in _COLLECTED_IN}
         self._sum = np.zeros(parameters.length, np.uint32)
         self._answers: dict[int, dict[int, bytes]] = {}
 
@@ -116,9 +133,9 @@ class ServerSession:
             raise OutOfOrder("announce the round first", where="receive")
         if sender not in self.parameters.cohort:
             raise Stranger("not in the cohort", sender=sender, where="receive")
-        header, payload = unframe(message, sender=sender, max_bytes=self._limit)
-        check_header(header, session=self.session, round_=self.parameters.round, sender=sender)
+        header, payload = self._wire.unframe(message, sender=sender, max_bytes=self._limit)
         self._expect(header.type, sender)
+        content = self._wire.verify(message, header, payload)
         reader = Reader(payload, sender=sender, where=header.type.where)
         match header.type:
             case MessageType.ADVERTISEMENT:
@@ -128,9 +145,13 @@ class ServerSession:
             case MessageType.MASKED_INPUT:
                 bits, length = self.parameters.modulus_bits, self.parameters.length
                 masked = MaskedInput.read(reader, bits=bits, length=length, sender=sender)
-                self._take_input(masked, message, sender)
+                self._take_input(masked, content or message_digest(message), sender)
+            case MessageType.CONSISTENCY:
+                self._take_vote(ConsistencyVote.read(reader), sender)
             case _:
                 self._take_answers(UnmaskingShares.read(reader), sender)
+        if self._wire.signed:
+            self._signatures[header.type][sender] = signature_of(message)
         answered = self._answered[self.phase]
         answered.add(sender)
         return self._close() if len(answered) == len(self._members) else Step()
@@ -168,14 +189,18 @@ class ServerSession:
             raise BadMessage("not one box for every other member", sender=sender, where="shares")
         self._boxes[sender] = boxes
 
-    def _take_input(self, masked: MaskedInput, message: bytes, sender: int) -> None:
+    def _take_input(self, masked: MaskedInput, digest: bytes, sender: int) -> None:
         if masked.view_digest != self._view:
             raise BadMessage("masked for another mask set", sender=sender, where="masked_input")
-        self._digests[sender] = message_digest(message)
+        self._digests[sender] = digest
         np.add(self._sum, masked.vector, out=self._sum)
 
+    def _take_vote(self, vote: ConsistencyVote, sender: int) -> None:
+        if vote.digest != self._agreed:
+            raise BadMessage("a vote for other survivors", sender=sender, where="consistency")
+
     def _take_answers(self, shares: UnmaskingShares, sender: int) -> None:
-        alive, mask_set = set(self._members), set(self._mask_set)
+        alive, mask_set = set(self._survivors), set(self._mask_set)
         for peer, kind, _ in shares.answers:
             right = SecretKind.SELF_MASK if peer in alive else SecretKind.MASK_KEY
             if peer == sender or peer not in mask_set or kind is not right:
@@ -187,16 +212,18 @@ class ServerSession:
         members = tuple(id_ for id_ in self._members if id_ in self._answered[phase])
         missing = tuple(id_ for id_ in self._members if id_ not in self._answered[phase])
         # To open takes t shares of each secret, and nobody holds shares of his own: t + 1 answers.
-        need = parameters.threshold + 1 if phase is Phase.UNMASK else parameters.min_survivors
+        answers = parameters.threshold + 1
+        special = {Phase.CONSISTENCY: max(parameters.quorum, answers), Phase.UNMASK: answers}
+        need = special.get(phase, parameters.min_survivors)
         if len(members) < need:
             self._fail()
             raise TooFewSurvivors(need=need, have=len(members), phase=phase.name)
         closed = PhaseClosed(phase, members, missing)
         if phase is Phase.UNMASK:
-            return Step(events=(closed, self._open()))
+            return Step(events=(closed, *self._open()))
         self._members = members
         send = self._lists(phase)
-        self.phase = _NEXT[phase]
+        self.phase = Phase.CONSISTENCY if self._wire.signed and phase is Phase.MASK_INPUT else _NEXT[phase]
         return Step(send=send, events=(closed,))
 
     def _lists(self, phase: Phase) -> tuple[Outgoing, ...]:
@@ -206,17 +233,29 @@ class ServerSession:
             self._mask_set, self._view = members, view_digest(self.session, members)
             boxes, self._boxes = self._boxes, {}
             rows = {to: tuple((u, NO_BOX if u == to else boxes[u][to]) for u in members) for to in members}
-            return tuple(Outgoing(to, self._framed(Delivery(row))) for to, row in rows.items())
+            return tuple(Outgoing(to, self._wire.frame(Delivery(row))) for to, row in rows.items())
+        signatures = self._signed_by(members, _COLLECTS[phase])
+        message: Message
         if phase is Phase.ADVERTISE_KEYS:
-            message = self._framed(Roster(tuple((id_, self._adverts[id_]) for id_ in members)))
+            message = Roster(tuple((id_, self._adverts[id_]) for id_ in members), signatures)
+        elif phase is Phase.MASK_INPUT:
+            self._survivors, entries = members, tuple((id_, self._digests[id_]) for id_ in members)
+            self._agreed = survivors_digest(self.session, entries)
+            message = SurvivorList(entries, signatures)
         else:
-            message = self._framed(SurvivorList(tuple((id_, self._digests[id_]) for id_ in members)))
-        return tuple(Outgoing(to, message) for to in members)
+            votes = zip(members, signatures, strict=True)
+            message = ConsistencyProof(tuple((id_, self._agreed, signature) for id_, signature in votes))
+        framed = self._wire.frame(message)
+        return tuple(Outgoing(to, framed) for to in members)
 
-    def _open(self) -> SumOpened:
-        survivors, total = self._members, self._sum
+    def _signed_by(self, members: tuple[int, ...], kind: MessageType) -> tuple[bytes, ...]:
+        signatures = self._signatures[kind]
+        return tuple(signatures[id_] for id_ in members) if self._wire.signed else ()
+
+    def _open(self) -> tuple[Event, ...]:
+        survivors, total = self._survivors, self._sum
         try:
-            false = open_sum(
+            corrected = open_sum(
                 total,
                 parameters=self.parameters,
                 session=self.session,
@@ -231,16 +270,13 @@ class ServerSession:
         reduce_in_place(total, self.parameters.modulus_bits)
         self._answers = {}
         self.phase = Phase.DONE
-        return SumOpened(total, survivors, _without(self.parameters.cohort, survivors), false)
+        opened = SumOpened(total, survivors, _without(self.parameters.cohort, survivors))
+        return (opened,) if corrected is None else (corrected, opened)
 
     def _fail(self) -> None:
         self.phase = Phase.FAILED
         self._boxes, self._answers = {}, {}
         self._sum = np.zeros(0, np.uint32)
-
-    def _framed(self, message: Message) -> bytes:
-        header = Header(message.TYPE, self.session, self.parameters.round, SERVER)
-        return frame(header, message.payload())
 
 
 def _without(ids: tuple[int, ...], gone: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,12 +17,13 @@ from fedmeta_crypto.errors import BadArgument
 
 
 class Phase(enum.IntEnum):
-    """Where a round is, seen from the server; 4 is kept for the consistency check."""
+    """Where a round is, seen from the server; only the signed strengths pass through `CONSISTENCY`."""
 
     ANNOUNCE = 0
     ADVERTISE_KEYS = 1
     SHARE_KEYS = 2
     MASK_INPUT = 3
+    CONSISTENCY = 4
     UNMASK = 5
     DONE = 6
     FAILED = 7
@@ -54,9 +55,16 @@ class SharesMissing:
 
 @dataclass(frozen=True, slots=True)
 class SurvivorsAnnounced:
-    """Client: whose inputs the sum will hold; an accountant uses this set, not the cohort."""
+    """Client: whose inputs the sum will hold; an accountant uses this set, not the cohort.
+
+    Attributes:
+        survivors: the members of U3; the server's bare word unless the strength is a signed one.
+        honest_guaranteed: fewest honest clients, this one included, in whatever the server can open: survivors less
+            the policy's corrupt ones where signatures prove the survivors, otherwise 0.
+    """
 
     survivors: tuple[int, ...]
+    honest_guaranteed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +80,30 @@ class PhaseClosed:
 class SumOpened:
     """Server: the sum of the survivors' vectors modulo 2^b, shape (length,), uint32.
 
-    `dropped` is the rest of the cohort, at whatever phase each was lost. `false_shares` are pairs (dealer, holder)
-    of shares that were corrected: one of the two lied, and which one a single pair cannot tell.
+    `dropped` is the rest of the cohort, at whatever phase each was lost.
     """
 
     total: NDArray[np.uint32]
     survivors: tuple[int, ...]
     dropped: tuple[int, ...]
-    false_shares: tuple[tuple[int, int], ...] = ()
 
 
-Event = InputWanted | SharesMissing | SurvivorsAnnounced | PhaseClosed | SumOpened
+@dataclass(frozen=True, slots=True)
+class SharesCorrected:
+    """Server: the sum is exact, but some shares were wrong.
+
+    Attributes:
+        pairs: (dealer, holder) of each wrong share found: one of the two lied.
+        dealers: those against whom more holders testify than can be corrupt, so that they dealt badly.
+        holders: those against whom more dealers testify than can be corrupt, so that they answered wrongly.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    dealers: tuple[int, ...]
+    holders: tuple[int, ...]
+
+
+Event = InputWanted | SharesMissing | SurvivorsAnnounced | PhaseClosed | SharesCorrected | SumOpened
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,7 @@ class RecordKind(enum.IntEnum):
 
     ROUND_BEGUN = 1
     ANSWERED = 2
+    SURVIVORS_SIGNED = 3
 
 
 _RECORD = struct.Struct("<4sBBQ32s")
@@ -108,10 +130,10 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A line of a client's durable memory: it began, or answered, this round.
+    """A line of a client's durable memory: it began this round, signed its survivors, or answered in it.
 
-    After a restart the largest `round` found is the policy's `last_round`; a round that was begun is
-    never begun again, since its secrets are gone.
+    After a restart the largest `round` found is the policy's `last_round` and the `session` of every record is one
+    of its `seen_sessions`; a round that was begun is never begun again, since its secrets are gone.
 
     Example:
         >>> Record.from_bytes(Record(RecordKind.ANSWERED, 7, bytes(32)).to_bytes()).round

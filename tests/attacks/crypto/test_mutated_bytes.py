@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from crypto_rounds import Rehearsal, policy
+from crypto_rounds import Rehearsal, policy, signed_plan
 
 from fedmeta_crypto import ClientSession, Phase, ProtocolError
 
@@ -102,6 +102,53 @@ def test_messages_to_the_server(number):
     assert receive(honest).send == ()
     with pytest.raises(ProtocolError):
         receive(honest)
+
+
+def signed():
+    return Rehearsal(signed_plan(3, dropped=0, length=2, bits=20))
+
+
+def no_mutant_is_accepted(honest, receive, rng):
+    for _ in range(MUTANTS):
+        mutant = mutate(honest, rng)
+        if mutant != honest:
+            with pytest.raises(ProtocolError):
+                receive(mutant)
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, 7, 9])
+def test_signed_messages_to_the_server(number):
+    phases = {3: Phase.SHARE_KEYS, 5: Phase.MASK_INPUT, 7: Phase.CONSISTENCY, 9: Phase.UNMASK}
+    rehearsal = signed().until(phases.get(number, Phase.ADVERTISE_KEYS))
+    client = rehearsal.clients[3]
+    if number == 1:
+        step = client.advertise_keys()
+    elif number == 5:
+        step = client.mask_input(rehearsal.vectors[3])
+    else:
+        step = client.receive(rehearsal.inbox[3])
+    (honest,) = (outgoing.message for outgoing in step.send)
+    no_mutant_is_accepted(honest, lambda m: rehearsal.server.receive(m, sender=3), random.Random(number))
+    rehearsal.server.receive(honest, sender=3)
+
+
+@pytest.mark.parametrize("number", [2, 4, 6, 8])
+def test_signed_messages_to_a_client(number):
+    rehearsal = signed()
+    for move in ("advertise", "share", "deliver mask", "agree")[: number // 2]:
+        for part in move.split():
+            getattr(rehearsal, part)()
+    honest, client = rehearsal.inbox[3], rehearsal.clients[3]
+    no_mutant_is_accepted(honest, client.receive, random.Random(number))
+    client.receive(honest)
+    assert client.phase.name != "ABORTED"
+
+
+def test_signed_announcement():
+    rehearsal = signed()
+    honest, entropy = rehearsal.inbox[3], rehearsal.clients[3]._entropy
+    no_mutant_is_accepted(honest, lambda m: rehearsal.client(3, m, entropy=entropy), random.Random(0))
+    rehearsal.client(3, honest, entropy=entropy)
 
 
 @pytest.mark.parametrize("number", [2, 4, 6])

@@ -6,9 +6,9 @@ import pickle
 
 import numpy as np
 import pytest
-from crypto_rounds import Rehearsal, counter_entropy, policy
+from crypto_rounds import Rehearsal, counter_entropy, plan, signed_plan
 
-from fedmeta_crypto import ClientSession, Keystream, Phase, ProtocolError
+from fedmeta_crypto import Keystream, Phase, ProtocolError
 from fedmeta_crypto.errors import OutOfOrder
 
 
@@ -45,12 +45,11 @@ def reachable(value, seen=None):
     return b"".join(reachable(getattr(value, name, None), seen) for name in names)
 
 
-@pytest.fixture
-def watched():
-    rehearsal = Rehearsal()
+@pytest.fixture(params=[plan, signed_plan], ids=["semi-honest", "malicious"])
+def watched(request):
+    rehearsal = Rehearsal(request.param(4))
     recorder = Recorder("watched")
-    m0 = rehearsal.parameters.to_message()
-    rehearsal.clients[3] = ClientSession(m0, client_id=3, policy=policy(), entropy=recorder)
+    rehearsal.clients[3] = rehearsal.client(3, rehearsal.inbox[3], entropy=recorder)
     return rehearsal, rehearsal.clients[3], recorder
 
 
@@ -81,7 +80,7 @@ def test_nothing_is_left_after_the_answer(watched):
     assert all(secret in reachable(client) for secret in recorder.given[1:3])
     rehearsal.share().deliver()
     keys = [*held.mask_keys_plus, *held.mask_keys_minus]
-    rehearsal.mask().unmask()
+    rehearsal.mask().agree().unmask()
     assert client._secrets is None and held.shares == {} and held.mask_pair is None
     assert not any(any(key) for key in keys) and not any(held.seed) and not any(held.mask_secret)
     assert not any(secret in reachable(client) + reachable(held) for secret in recorder.given)

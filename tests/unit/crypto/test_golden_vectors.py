@@ -10,7 +10,8 @@ import pytest
 from crypto_rounds import Rehearsal, plan
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from fedmeta_crypto import Keystream, ProtocolError
+from fedmeta_crypto import Keystream, Phase, ProtocolError, RoundParameters
+from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.keys import KeyPair, derive
 from fedmeta_crypto.shamir import reconstruct, unpack
 
@@ -41,6 +42,16 @@ def test_hkdf(case):
     assert derive(v["secret"], v["info"], len(v["key"])) == v["key"]
 
 
+@pytest.mark.parametrize("case", STANDARDS["ed25519"], ids=lambda case: case["source"])
+def test_ed25519(case):
+    v = {k: bytes.fromhex(x) for k, x in case.items() if k != "source"}
+    identity = Identity(v["secret"])
+    assert identity.public == v["public"] and identity.sign(v["message"]) == v["signature"]
+    people = AllowList(Identity(bytes(32)).public, {5: v["public"]})
+    assert people.verify(5, v["message"], v["signature"])
+    assert not people.verify(5, v["message"] + b"\0", v["signature"])
+
+
 def test_keystream_starts_at_counter_block_two():
     first = STANDARDS["keystream_of_the_zero_key"]["first_block"]
     assert Keystream(bytes(16)).bytes(16).hex() == first
@@ -64,6 +75,21 @@ def test_the_stored_round_replays_from_its_bytes():
         step = rehearsal.server.receive(bytes.fromhex(message), sender=int(sender))
     assert step.events[-1].total.tolist() == stored["total"]
     assert list(step.events[-1].survivors) == stored["survivors"] == [1, 300]
+
+
+def test_the_stored_signed_round_replays_from_its_bytes():
+    stored = json.loads((VECTORS / "signed_round.json").read_text())
+    parameters = RoundParameters.from_message(bytes.fromhex(stored["announcement"]), max_bytes=10**4)
+    server = Rehearsal(parameters).server
+    last_of = {"5": Phase.MASK_INPUT}
+    for label, message in stored["to_server"].items():
+        number, sender = label[1:].split(" from ")
+        if number == "7" and last_of:
+            server.deadline(last_of.popitem()[1])
+        step = server.receive(bytes.fromhex(message), sender=int(sender))
+    assert step.events[-1].total.tolist() == stored["total"]
+    assert list(step.events[-1].survivors) == stored["survivors"] == [1, 300, 4000]
+    assert all(len(m) % 2 == 0 and m[-132:-128] == "4000" for m in stored["to_server"].values())
 
 
 @pytest.mark.parametrize("case", json.loads((VECTORS / "bad_messages.json").read_text()), ids=lambda c: c["name"])

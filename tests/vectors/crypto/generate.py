@@ -14,7 +14,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 
-from crypto_rounds import Rehearsal, counter_entropy, plan  # noqa: E402
+from crypto_rounds import Rehearsal, counter_entropy, plan, signed_plan  # noqa: E402
 
 from fedmeta_crypto import Keystream  # noqa: E402
 from fedmeta_crypto.shamir import pack, split  # noqa: E402
@@ -34,6 +34,32 @@ STANDARDS = {
             "secret": "0b" * 22,
             "info": "",
             "key": "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
+        },
+    ],
+    "ed25519": [
+        {
+            "source": "RFC 8032, section 7.1, test 1",
+            "secret": "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "public": "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "message": "",
+            "signature": "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+            "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+        },
+        {
+            "source": "RFC 8032, section 7.1, test 2",
+            "secret": "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "public": "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "message": "72",
+            "signature": "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+            "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        },
+        {
+            "source": "RFC 8032, section 7.1, test 3",
+            "secret": "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+            "public": "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "message": "af82",
+            "signature": "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+            "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
         },
     ],
     "keystream_of_the_zero_key": {
@@ -61,8 +87,20 @@ def own_primitives():
 def whole_round():
     """Three clients in a ring of 20 bits, the second lost after its shares, under counter entropy."""
     rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=20, length=3, body=b"model"), seed="golden")
-    record = {"announcement": rehearsal.parameters.to_message().hex(), "seed": "golden"}
-    for move, drop in (("advertise", ()), ("share", ()), ("deliver", ()), ("mask", (2,)), ("unmask", ())):
+    return played(rehearsal, ("advertise", "share", "deliver", "mask", "unmask"))
+
+
+def signed_round():
+    """Four clients at the malicious strength, the second lost after its shares, under counter entropy."""
+    rehearsal = Rehearsal(signed_plan(ids=(1, 2, 300, 4000), bits=20, length=3, body=b"model"), seed="golden")
+    return played(rehearsal, ("advertise", "share", "deliver", "mask", "agree", "unmask"))
+
+
+def played(rehearsal, moves):
+    announcement = next(iter(rehearsal.inbox.values()))
+    record = {"announcement": announcement.hex(), "seed": "golden"}
+    for move in moves:
+        drop = (2,) if move == "mask" else ()
         inbox = {str(id_): message.hex() for id_, message in rehearsal.inbox.items()}
         getattr(rehearsal, move)(drop)
         record[f"to_clients_before_{move}"] = inbox if move != "advertise" else {}
@@ -104,6 +142,7 @@ FILES = {
     "standards.json": lambda: STANDARDS,
     "primitives.json": own_primitives,
     "whole_round.json": whole_round,
+    "signed_round.json": signed_round,
     "bad_messages.json": bad_messages,
 }
 
