@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmeta_crypto.keys import DIGEST_BYTES, LABEL, PUBLIC_BYTES
-from fedmeta_crypto.ring import WORD_BYTES, from_wire, to_wire
+from fedmeta_crypto.ring import MAX_BITS, from_wire, to_wire, wire_bytes
 from fedmeta_crypto.sealed import BOX_BYTES, KINDS, SECRET_WORDS, SHARE_BYTES, SecretKind
 from fedmeta_crypto.shamir import is_packed
 from fedmeta_crypto.wire import FRAME_BYTES, SERVER, SIGNATURE_BYTES, MessageType, Reader
@@ -77,9 +77,9 @@ def survivors_digest(session: bytes, entries: tuple[tuple[int, bytes], ...]) -> 
     return hashlib.sha256(LABEL + session + b"survivors" + rows).digest()
 
 
-def masked_input_bytes(length: int) -> int:
+def masked_input_bytes(length: int, bits: int = MAX_BITS) -> int:
     """Size of an M5's payload."""
-    return 2 * DIGEST_BYTES + _U32.size + length * WORD_BYTES
+    return 2 * DIGEST_BYTES + _U32.size + wire_bytes(length, bits)
 
 
 def max_bytes(kind: MessageType, *, members: int, length: int, signed: bool = False) -> int:
@@ -188,22 +188,23 @@ class MaskedInput:
     attachment_hash: bytes
     view_digest: bytes
     vector: NDArray[np.uint32] = field(repr=False)
+    bits: int = MAX_BITS
 
     def payload(self) -> bytes:
         """Canonical bytes."""
-        body = to_wire(self.vector)
+        body = to_wire(self.vector, bits=self.bits)
         return b"".join((self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body))
 
     @classmethod
     def read(cls, reader: Reader, *, bits: int, length: int, sender: int) -> Self:
         """Parse, or raise a `PeerProtocolError`; the vector is a view of the message."""
         attachment, view = reader.take(DIGEST_BYTES), reader.take(DIGEST_BYTES)
-        size = reader.count(WORD_BYTES)
+        size = reader.count(1)  # a value is a byte at least
         if size != length:
             raise reader.refuse(f"{size} values, the round has {length}")
-        words = reader.view(WORD_BYTES * size)
+        words = reader.view(wire_bytes(length, bits))
         reader.finish()
-        return cls(attachment, view, from_wire(words, bits=bits, sender=sender))
+        return cls(attachment, view, from_wire(words, bits=bits, length=length, sender=sender), bits)
 
 
 @dataclass(frozen=True, slots=True)

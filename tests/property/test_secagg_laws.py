@@ -24,6 +24,7 @@ from fedmeta_crypto.messages import (
     SealedShares,
     SurvivorList,
     UnmaskingShares,
+    masked_input_bytes,
 )
 from fedmeta_crypto.ring import ring_mask
 from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
@@ -215,8 +216,9 @@ def test_wire_round_trip(message, head):
 @given(st.integers(8, 32), st.lists(st.integers(0, 2**32 - 1), max_size=20), B32, B32)
 def test_masked_input_round_trip(bits, values, attachment, view):
     vector = np.array(values, np.uint32) & ring_mask(bits)
-    message = MaskedInput(attachment, view, vector)
+    message = MaskedInput(attachment, view, vector, bits)
     payload = message.payload()
+    assert len(payload) == masked_input_bytes(len(values), bits)
     reader = Reader(memoryview(payload), sender=1, where="test")
     decoded = MaskedInput.read(reader, bits=bits, length=len(values), sender=1)
     assert np.array_equal(decoded.vector, vector) and decoded.payload() == payload

@@ -70,10 +70,10 @@ def check_advert_signatures(roster: Roster, wire: Authenticator) -> None:
             _demand(wire, id_, MessageType.ADVERTISEMENT, len(payload), content_digest(payload), signature)
 
 
-def check_input_signatures(survivors: SurvivorList, wire: Authenticator, *, length: int) -> None:
+def check_input_signatures(survivors: SurvivorList, wire: Authenticator, *, parameters: RoundParameters) -> None:
     """Every survivor signed an M5 of this session with the listed contents."""
     if wire.signed:
-        size = masked_input_bytes(length)
+        size = masked_input_bytes(parameters.length, parameters.modulus_bits)
         for (id_, digest), signature in zip(survivors.entries, survivors.signatures, strict=True):
             _demand(wire, id_, MessageType.MASKED_INPUT, size, digest, signature)
 

@@ -243,7 +243,7 @@ class ClientSession:
         add_masks(masked, plus=self._secrets.mask_keys_plus, minus=self._secrets.mask_keys_minus)
         reduce_in_place(masked, bits)
         self._secrets.drop_after_masking()
-        message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked)
+        message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked, bits)
         outgoing = self._to_server(message)
         self._digest = self._wire.input_digest(outgoing.message)
         return Step(send=(outgoing,))
@@ -326,7 +326,7 @@ class ClientSession:
     def _take_survivors(self, survivors: SurvivorList, secrets: HeldSecrets) -> Step:
         parameters, wire = self.parameters, self._wire
         check_survivors(survivors, self._digest, me=self.client_id, within=self._mask_set, parameters=parameters)
-        check_input_signatures(survivors, wire, length=parameters.length)
+        check_input_signatures(survivors, wire, parameters=parameters)
         self._alive = tuple(id_ for id_, _ in survivors.entries)
         if not wire.signed:
             return self._unmask(secrets)
