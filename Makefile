@@ -39,7 +39,7 @@ check: $(V)/.dev
 	$(V)/bin/lint-imports
 
 bench: $(V)/.dev
-	$(V)/bin/python benchmarks/secagg_round.py --clients 10 --length 31
+	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21
 	$(V)/bin/python benchmarks/demo_cost.py
 	$(V)/bin/python benchmarks/hospital.py --seeds 20
 
