@@ -27,6 +27,11 @@ def show(epsilon: float, digits: int = 3) -> str:
     return f"{math.ceil(epsilon * 10**digits) / 10**digits:.{digits}f}"
 
 
+def _exact(value: float | None) -> str:
+    """All digits of a stated number, so that none is rounded down."""
+    return "inf" if value is None else repr(value).removesuffix(".0")
+
+
 def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     """The guarantee of the executed rounds, or why there is none."""
     if schedule.scale is None:
@@ -43,7 +48,7 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     colluders = f"at most {plan.colluders} of {schedule.clients} sites colluding with it, " if schedule.masked else ""
     sentence = (
         "Registering or removing any one patient changes the probability of anything that the server sees in this run, "
-        f"{seen}, by at most a factor of e^{plan.epsilon:g} (plus {plan.delta!r}): the budget that each site's own "
+        f"{seen}, by at most a factor of e^{_exact(plan.epsilon)} (plus {plan.delta!r}): the budget that each site's own "
         f"filter holds. The executed rounds used e^{show(used)} of it. This assumes an honest-but-curious server and "
         "unauthenticated keys (nobody signs yet, and the survivors of a round are the server's word), "
         f"{colluders}one site and one record per patient, and a sound source of randomness at every site."
@@ -73,6 +78,6 @@ def worst_case_lines(schedule: Schedule, accounts: Accounts) -> list[str]:
     lines.append(
         f"With t = {schedule.threshold} survivors counted in every round, {plan.rounds} rounds would cost epsilon "
         f"{show(at_threshold)}; the sites' own filters would end such a run after {allowed} rounds, within "
-        f"{plan.epsilon:g}. Budgets are per run: what earlier runs on the same patients spent adds up."
+        f"{_exact(plan.epsilon)}. Budgets are per run: what earlier runs on the same patients spent adds up."
     )
     return lines
