@@ -49,8 +49,8 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     sentence = (
         "Registering or removing any one patient changes the probability of anything that the server sees in this run, "
         f"{seen}, by at most a factor of e^{_exact(plan.epsilon)} (plus {plan.delta!r}): the budget that each "
-        f"site's own filter holds. The executed rounds used e^{show(used)} of it. This assumes an honest-but-curious server and "
-        "unauthenticated keys (nobody signs yet, and the survivors of a round are the server's word), "
+        f"site's own filter holds. The executed rounds used e^{show(used)} of it. This assumes an honest-but-curious "
+        "server and unauthenticated keys (nobody signs yet, and the survivors of a round are the server's word), "
         f"{colluders}one site and one record per patient, and a sound source of randomness at every site."
     )
     if not schedule.masked:
