@@ -9,7 +9,7 @@ from typing import Never
 
 from fedmeta_crypto.errors import BadSignature, PlanRefused
 from fedmeta_crypto.identities import AllowList, Identity
-from fedmeta_crypto.messages import Message, message_digest
+from fedmeta_crypto.messages import Message
 from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.wire import (
     SERVER,
@@ -83,8 +83,8 @@ class Authenticator:
         return content
 
     def input_digest(self, message: bytes) -> bytes:
-        """How a survivor list names a masked input that this party framed."""
-        return content_digest(payload_of(message)) if self.signed else message_digest(message)
+        """How a survivor list names a masked input that this party framed; empty under no signatures."""
+        return content_digest(payload_of(message)) if self.signed else b""
 
     def has_signed(self, id_: int, kind: MessageType, *, size: int, content: bytes, signature: bytes) -> bool:
         """Whether a client signed a message of this kind and payload digest, in this very session."""
