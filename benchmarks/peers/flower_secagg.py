@@ -9,20 +9,22 @@ threshold is 0.6 of the shares. Every client holds one float32 vector of DIMENSI
 clients is lost after sharing its keys, before its masked vector. Prints one JSON line.
 
 Not counted to either side: the training, turning its result into Flower's records, serialising messages. Clients'
-seconds are taken over those that finish the round; the server's are its workflow's wall time less the time spent here.
+seconds are the median over those that finish the round (and the mean), by stage; "encode" is the scaling and rounding
+of floats to integers, "masking" the total without it. The server's are its workflow's wall time less that spent here.
 """
 
 import argparse
+import importlib
 import json
 import logging
 import resource
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flwr.client.mod import secaggplus_mod
@@ -43,6 +45,7 @@ from flwr.common import (
 from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS, Key, Stage
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.compat.common import recorddict_compat
+from flwr.server import Grid
 from flwr.server.compat.legacy_context import LegacyContext
 from flwr.server.strategy import FedAvg
 from flwr.server.workflow import SecAggPlusWorkflow
@@ -53,8 +56,30 @@ from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+Configs = MutableMapping[str, Any]  # a message's ConfigRecord
 MAX_WEIGHT = 1000.0
+ENCODE = "encode"
 TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1  # of the server: messages carry them
+
+
+class Stopwatch:
+    """Stands for one function of a module and adds up the seconds spent in it."""
+
+    def __init__(self, module: str, name: str) -> None:
+        held = importlib.import_module(module)
+        self.function, self.seconds = getattr(held, name), 0.0
+        setattr(held, name, self)
+
+    def __call__(self, *values: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return self.function(*values)
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+CLIENT_MODULE = "flwr.client.mod.secure_aggregation.secaggplus_mod"
+ENCODERS = [Stopwatch(CLIENT_MODULE, name) for name in ("parameters_multiply", "quantize")]
 
 
 class Network:
@@ -86,10 +111,10 @@ class Network:
         self.upload_bytes: defaultdict[int, int] = defaultdict(int)
         self.seconds_inside = 0.0
 
-    def on_request(self, stage: str, node: int, configs: ConfigRecord) -> None:
+    def on_request(self, stage: str, node: int, configs: Configs) -> None:
         """What a dishonest server would change before a client sees its request."""
 
-    def on_reply(self, stage: str, node: int, configs: ConfigRecord) -> None:
+    def on_reply(self, stage: str, node: int, configs: Configs) -> None:
         """What a dishonest party would read or change before the workflow sees a reply."""
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:  # noqa: ARG002
@@ -125,13 +150,15 @@ class Network:
             training = time.perf_counter() - start
             return answer
 
-        start = time.perf_counter()
+        start, encoding = time.perf_counter(), sum(encoder.seconds for encoder in ENCODERS)
         try:
             reply = secaggplus_mod(request, self.contexts[node], train)
         except Exception as error:  # noqa: BLE001 - whatever a client app raises, Flower sends as an error reply
             self.errors.append(f"{stage}: {error!r}")
             return Message(Error(0, repr(error)), reply_to=request)
-        self.client_seconds[node][stage] += time.perf_counter() - start - training
+        seconds, encoding = time.perf_counter() - start, sum(encoder.seconds for encoder in ENCODERS) - encoding
+        self.client_seconds[node][stage] += seconds - training - encoding
+        self.client_seconds[node][ENCODE] += encoding
         wire = recorddict_to_proto(reply.content)
         self.upload_bytes[node] += wire.ByteSize()
         reply.content = recorddict_from_proto(wire)
@@ -143,7 +170,7 @@ def new_context(node: int) -> Context:
     return Context(run_id=1, node_id=node, node_config={}, state=RecordDict(), run_config={})
 
 
-class Recorder(FedAvg):  # type: ignore[misc]
+class Recorder(FedAvg):
     """Asks every client and keeps what the workflow hands over."""
 
     def __init__(self, nodes: Iterable[int]) -> None:
@@ -187,7 +214,7 @@ def run_round(network: Network, *, shares: int, threshold: float = 0.6, **ranges
     for name, stage in stages:
         start, inside = time.perf_counter(), network.seconds_inside
         try:
-            if not stage(network, context, state):
+            if not stage(cast(Grid, network), context, state):
                 reason = f"halted in {name}"
         except Exception as error:  # noqa: BLE001 - a benchmark reports how a peer ends, whatever it raises
             reason = f"{name}: {error!r}"
@@ -197,9 +224,10 @@ def run_round(network: Network, *, shares: int, threshold: float = 0.6, **ranges
     return Outcome(strategy.mean, reason, seconds, state.threshold)
 
 
-def by_stage(seconds: list[dict[str, float]], average: Callable[[list[float]], float]) -> dict[str, float]:
-    stages = {stage: average([one[stage] for one in seconds]) for stage in Stage.all()}
-    return stages | {"total": average([sum(one.values()) for one in seconds])}
+def by_stage(clients: list[Mapping[str, float]], average: Callable[[list[float]], float]) -> dict[str, float]:
+    stages = {stage: average([seconds[stage] for seconds in clients]) for stage in (*Stage.all(), ENCODE)}
+    masking = average([sum(seconds.values()) - seconds[ENCODE] for seconds in clients])
+    return stages | {"masking": masking, "total": average([sum(seconds.values()) for seconds in clients])}
 
 
 def main() -> None:
@@ -219,13 +247,16 @@ def main() -> None:
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     survivors = [node for node in nodes if node not in lost]
     expected = sum(np.roll(base, node).astype(np.float64) for node in survivors) / len(survivors)
-    seconds = [network.client_seconds[node] for node in survivors]
+    error = float(np.abs(outcome.mean - expected).max())
+    if error > 1e-3:
+        raise SystemExit(f"wrong mean: {error} away")
+    seconds: list[Mapping[str, float]] = [network.client_seconds[node] for node in survivors]
     result = {
         "client_seconds": by_stage(seconds, statistics.median),
         "client_seconds_mean": by_stage(seconds, statistics.fmean),
         "server_seconds": outcome.server_seconds | {"total": sum(outcome.server_seconds.values())},
         "upload_bytes_per_client": statistics.median(network.upload_bytes[node] for node in survivors),
-        "max_error": float(np.abs(outcome.mean - expected).max()),
+        "max_error": error,
         "peak_memory_bytes": peak,
         "params": vars(args) | {"threshold": outcome.threshold, "dropped": len(lost)},
     }
