@@ -56,7 +56,7 @@ def policy_for(args: argparse.Namespace, people: AllowList) -> tuple[ClientPolic
     if wanted not in (None, n - 1):
         tried = [
             {"corrupt_fraction": a, "dropout_fraction": d, "correctness_bits": bits, "complete_up_to": up_to}
-            for up_to, bits, d, a in itertools.product((128, 0), BITS, sorted({0.1, dropped}, reverse=True), CORRUPT)
+            for up_to, bits, a, d in itertools.product((128, 0), BITS, CORRUPT, sorted({0.1, dropped}, reverse=True))
             if d >= args.dropout
         ]
     for numbers in tried:
