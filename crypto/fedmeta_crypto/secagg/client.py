@@ -17,9 +17,6 @@ import os
 from functools import lru_cache
 from typing import Never
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedmeta_crypto.errors import (
     BadArgument,
     Equivocation,
@@ -48,7 +45,7 @@ from fedmeta_crypto.messages import (
     view_digest,
 )
 from fedmeta_crypto.prg import Entropy, add_masks
-from fedmeta_crypto.ring import checked_copy, reduce_in_place
+from fedmeta_crypto.ring import Residues, checked_copy, reduce_in_place
 from fedmeta_crypto.sealed import (
     KINDS,
     SECRET_WORDS,
@@ -224,10 +221,11 @@ class ClientSession:
             raise OutOfOrder(f"nothing to send again when {self.phase.name}", where="resend")
         return Step(send=(self._last,))
 
-    def mask_input(self, vector: NDArray[np.uint32], *, attachment_hash: bytes = bytes(DIGEST_BYTES)) -> Step:
+    def mask_input(self, vector: Residues, *, attachment_hash: bytes = bytes(DIGEST_BYTES)) -> Step:
         """Mask one vector; sends M5. Once only.
 
-        Shapes:     vector (parameters.length,), uint32, values below 2**modulus_bits; it is not changed.
+        Shapes:     vector (parameters.length,), uint32 (or uint16 if modulus_bits <= 16), values below 2**modulus_bits;
+                    it is not changed.
         Args:       attachment_hash: 32 bytes that bind what the application sends beside the vector.
         Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`.  WrongLength, OutOfRing.
         """
