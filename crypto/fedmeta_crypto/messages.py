@@ -189,10 +189,14 @@ class MaskedInput:
     vector: Residues = field(repr=False)
     bits: int = MAX_BITS
 
+    def parts(self) -> tuple[bytes | memoryview, ...]:
+        """The pieces of `payload`; the last may be the vector's own memory, so that framing copies it once."""
+        body = to_wire(self.vector, bits=self.bits)
+        return self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body
+
     def payload(self) -> bytes:
         """Canonical bytes."""
-        body = to_wire(self.vector, bits=self.bits)
-        return b"".join((self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body))
+        return b"".join(self.parts())
 
     @classmethod
     def read(cls, reader: Reader, *, bits: int, length: int, sender: int) -> Self:

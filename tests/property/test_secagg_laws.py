@@ -30,7 +30,7 @@ from fedmeta_crypto.ring import ring_mask
 from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
 from fedmeta_crypto.secagg.parameters import session_of
 from fedmeta_crypto.shamir import PRIME, is_packed, pack, reconstruct, split, unpack
-from fedmeta_crypto.wire import Header, Reader, frame, unframe
+from fedmeta_crypto.wire import Header, Reader, content_digest, frame, frame_parts, unframe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from crypto_rounds import Rehearsal, plan, signed_plan
@@ -240,6 +240,11 @@ def test_masked_input_round_trip(bits, values, attachment, view):
     decoded = MaskedInput.read(reader, bits=bits, length=len(values), sender=1)
     assert np.array_equal(decoded.vector, vector) and decoded.payload() == payload
     assert decoded.vector.dtype == ring.word(bits)
+    header, sign = Header(message.TYPE, bytes(32), 1, 1), lambda words: words + words
+    assert frame_parts(header, message.parts(), None, content=b"") == frame(header, payload)
+    content = content_digest(*message.parts())
+    assert content == content_digest(payload)
+    assert frame_parts(header, message.parts(), sign, content=content) == frame(header, payload, sign)
 
 
 @given(rounds(), B32, B32, st.binary(max_size=64), st.integers(1, 2**63 - 1))

@@ -242,9 +242,9 @@ class ClientSession:
         reduce_in_place(masked, bits)
         self._secrets.drop_after_masking()
         message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked, bits)
-        outgoing = self._to_server(message)
-        self._digest = self._wire.input_digest(outgoing.message)
-        return Step(send=(outgoing,))
+        framed, self._digest = self._wire.frame_input(message)
+        self._last = Outgoing(SERVER, framed)
+        return Step(send=(self._last,))
 
     def abort(self) -> None:
         """Wipe every secret and take no further part; harmless when already over."""
