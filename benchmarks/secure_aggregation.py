@@ -68,7 +68,7 @@ def parameters_for(args: argparse.Namespace, dropped: int, people: AllowList) ->
     )
     threshold, survivors, signed = min(n // 2 + 1, n - 1), n - dropped, {}
     if strength.signed:
-        graph = policy.assured(n)
+        graph = policy.graph(n, strength)
         threshold, survivors = graph.threshold, n - graph.dropped
         signed = {"strength": strength, "corrupt": graph.corrupt, "identities": people.digest(range(n))}
     parameters = RoundParameters(

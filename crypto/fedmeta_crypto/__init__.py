@@ -8,7 +8,8 @@ The two sessions are sans-IO state machines: bytes in, a `Step` out. Events are 
 from fedmeta_crypto.errors import LocalProtocolError, PeerProtocolError, ProtocolError, TooFewSurvivors
 from fedmeta_crypto.prg import Entropy, Keystream
 from fedmeta_crypto.secagg.client import ClientSession
-from fedmeta_crypto.secagg.parameters import ClientPolicy, RoundParameters, Strength
+from fedmeta_crypto.secagg.parameters import RoundParameters, Strength
+from fedmeta_crypto.secagg.policy import ClientPolicy
 from fedmeta_crypto.secagg.server import ServerSession
 from fedmeta_crypto.secagg.step import Outgoing, Phase, Step
 from fedmeta_crypto.wire import SERVER

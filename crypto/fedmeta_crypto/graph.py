@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -43,6 +42,19 @@ class GraphParameters:
     threshold: int
     corrupt: int
     dropped: int
+
+    @property
+    def fewest_honest(self) -> int:
+        """Honest clients, the reader included, in whatever a lying server can open of a graph with 2t > k + t1.
+
+        It takes t of a client's k neighbours to open its input, and at most t1 = 2t - k - 1 of them are corrupt.
+        `assured` graphs give more: all survivors or nothing.
+
+        Example:
+            >>> GraphParameters(neighbours=32, threshold=22, corrupt=10, dropped=10).fewest_honest
+            12
+        """
+        return self.neighbours - self.threshold + 2
 
 
 def counts(n: int, corrupt_fraction: float, dropout_fraction: float) -> tuple[int, int, int]:
@@ -108,22 +120,22 @@ def assured(
     _check(n, corrupt, dropped)
     survivors = n - dropped
     if n <= complete_up_to:
-        k, t = n - 1, _majority(n - 1, corrupt)
+        k, t = n - 1, majority_against(n - 1, corrupt)
         if t > survivors - 1:
             raise _refused(
                 n, corrupt, dropped, f"the complete graph needs t = {t}, a survivor has {survivors - 1} others"
             )
         return GraphParameters(k, t, corrupt, dropped)
     for k in range(2 * ((corrupt + dropped) // 2 + 1), n - 1, 2):
-        t = _majority(k, corrupt)
+        t = majority_against(k, corrupt)
         below = tails(population=n - 1, marked=survivors - 1, draws=k)[0]
         if t <= k and below[t - 1] <= 2.0**-correctness_bits / n:
             return GraphParameters(k, t, corrupt, dropped)
     return assured(n, corrupt=corrupt, dropped=dropped, complete_up_to=n)
 
 
-def _majority(k: int, corrupt: int) -> int:
-    """Smallest t with 2t > k + min(k, A): no client gives away both secrets of a neighbour."""
+def majority_against(k: int, corrupt: int) -> int:
+    """Smallest t with 2t > k + min(k, A): no client's neighbours can give away both of its secrets."""
     return (k + min(k, corrupt)) // 2 + 1
 
 
@@ -190,30 +202,35 @@ def _surviving_neighbours(n: int, k: int, survivors: int, tail: float) -> int:
     return int(np.count_nonzero(tails(population=n, marked=survivors, draws=k)[0][:-1] <= tail))
 
 
-def order(ids: Sequence[int], session: bytes) -> tuple[int, ...]:
-    """The ring's order: by a hash of session and id, for liveness only (one failing region is not contiguous)."""
-    return tuple(
-        sorted(ids, key=lambda id_: hashlib.sha256(b"sfm-ring/1" + session + id_.to_bytes(4, "little")).digest())
-    )
+@lru_cache(maxsize=4)
+def ring(ids: tuple[int, ...], session: bytes) -> tuple[tuple[int, ...], dict[int, int]]:
+    """The ring's order and each id's place in it: by a hash of session and id.
+
+    Under `assured` the order matters for liveness only (one failing region is not contiguous); under `published` it is
+    the random choice of the graph, honest if the nonce in the session is.
+    """
+    prefix = b"sfm-ring/1" + session
+    order = tuple(sorted(ids, key=lambda id_: hashlib.sha256(prefix + id_.to_bytes(4, "little")).digest()))
+    return order, {id_: place for place, id_ in enumerate(order)}
 
 
-def neighbours(ring: Sequence[int], k: int) -> dict[int, tuple[int, ...]]:
-    """Each client's k neighbours on the circulant graph over `ring`, in increasing id; everyone else if k is n - 1.
+def neighbours(ids: tuple[int, ...], k: int, *, of: int, session: bytes) -> tuple[int, ...]:
+    """The k neighbours of one client on the circulant graph over the ring, in increasing id; all others if k is n - 1.
 
     Example:
-        >>> neighbours((1, 2, 3, 4, 5), 2)[1]
-        (2, 5)
+        >>> neighbours((1, 2, 3, 4, 5), 4, of=2, session=bytes(32))
+        (1, 3, 4, 5)
     """
-    n = len(ring)
+    n = len(ids)
     if k >= n - 1:
-        return {id_: tuple(sorted(other for other in ring if other != id_)) for id_ in ring}
+        return tuple([id_ for id_ in ids if id_ != of])
     if k % 2 or k < 2:
         raise PlanRefused(f"a circulant graph has an even number of neighbours, not {k}", where=_WHERE)
-    half = k // 2
-    return {
-        id_: tuple(sorted(ring[(place + step) % n] for step in range(-half, half + 1) if step))
-        for place, id_ in enumerate(ring)
-    }
+    order, place_of = ring(ids, session)
+    first = place_of[of] - k // 2
+    near = [order[(first + step) % n] for step in range(k + 1)]
+    near.remove(of)
+    return tuple(sorted(near))
 
 
 def _check(n: int, corrupt: int, dropped: int) -> None:

@@ -6,15 +6,16 @@
 | 1  | `KeyAdvertisement` | client to server | cipher key 32, mask key 32, commitment 32                |
 | 2  | `Roster`           | server to client | count, (id, advertisement [, its signature 64])*         |
 | 3  | `SealedShares`     | client to server | count, (receiver, size u16, box)*                        |
-| 4  | `Delivery`         | server to client | count, (dealer, size u16, box)*; own box all zeros |
+| 4  | `Delivery`         | server to client | count, (dealer, size u16, box)*; own box all zeros       |
 | 5  | `MaskedInput`      | client to server | attachment hash 32, view digest 32, count, b bits each * |
-| 6  | `SurvivorList`     | server to client | count, (id, digest 32, signature size u16, M5's signature)* |
+| 6  | `SurvivorList`     | server to client | count, (id [, digest 32 of its M5's payload])*           |
 | 7  | `ConsistencyVote`  | client to server | digest 32 of session and survivors                       |
-| 8  | `ConsistencyProof` | server to client | count, (id, digest 32, signature 64 of that M7)*         |
+| 8  | `ConsistencyProof` | server to client | count, (id, type u8, digest 32, signature 64)*           |
 | 9  | `UnmaskingShares`  | client to server | count, (peer, kind u8, size u16, share)*                 |
 
-Ids are strictly increasing in every list: that is the canonical form, and it excludes repetition. Signatures inside
-lists, M7 and M8 belong to the signed strengths.
+M2 and M4 list the receiver and its neighbours, M6 and M8 every survivor. Ids are strictly increasing in every list:
+that is the canonical form, and it excludes repetition. What stands in brackets, M7 and M8 belong to the signed
+strengths.
 """
 
 import hashlib
@@ -35,39 +36,32 @@ _U32 = struct.Struct("<I")
 _ENTRY = struct.Struct("<I32s32s32s")
 _BOX = struct.Struct(f"<IH{BOX_BYTES}s")
 _SIGNED_ENTRY = struct.Struct("<I32s32s32s64s")
-_SURVIVOR = struct.Struct("<I32sH")
-_SIGNED_SURVIVOR = struct.Struct("<I32sH64s")
-_VOTE = struct.Struct("<I32s64s")
+_SIGNED_SURVIVOR = struct.Struct("<I32s")
+_EVIDENCE = struct.Struct("<IB32s64s")
 _ANSWER = struct.Struct(f"<IBH{SHARE_BYTES}s")
 _ITEM_BYTES = {
     MessageType.ROSTER: _ENTRY.size,
     MessageType.SHARES: _BOX.size,
     MessageType.DELIVERY: _BOX.size,
-    MessageType.SURVIVORS: _SURVIVOR.size,
+    MessageType.SURVIVORS: _U32.size,
     MessageType.UNMASKING: _ANSWER.size,
 }
 _SIGNED_ITEM_BYTES = _ITEM_BYTES | {
     MessageType.ROSTER: _SIGNED_ENTRY.size,
     MessageType.SURVIVORS: _SIGNED_SURVIVOR.size,
-    MessageType.CONSISTENCY_PROOF: _VOTE.size,
+    MessageType.CONSISTENCY_PROOF: _EVIDENCE.size,
 }
 _FIXED_BYTES = {
     MessageType.ADVERTISEMENT: 2 * PUBLIC_BYTES + DIGEST_BYTES,
     MessageType.CONSISTENCY: DIGEST_BYTES,
 }
 _KIND = {kind.value: kind for kind in KINDS}
+_PROVES = {kind.value: kind for kind in (MessageType.MASKED_INPUT, MessageType.CONSISTENCY)}
 
 
 def view_digest(session: bytes, ids: tuple[int, ...]) -> bytes:
     """Digest of a set of ids as one party saw it."""
     return hashlib.sha256(LABEL + session + b"view" + np.array(ids, "<u4").tobytes()).digest()
-
-
-def message_digest(message: bytes) -> bytes:
-    """Digest by which a survivor list without signatures names a masked input: of all bytes before the trailer."""
-    digest = hashlib.sha256(LABEL + b"message")
-    digest.update(memoryview(message)[:-2])
-    return digest.digest()
 
 
 def survivors_digest(session: bytes, entries: tuple[tuple[int, bytes], ...]) -> bytes:
@@ -212,36 +206,33 @@ class MaskedInput:
 
 @dataclass(frozen=True, slots=True)
 class SurvivorList:
-    """M6: everyone whose masked input counts, each with that input's digest and, if any, its signature.
-
-    The digest is `message_digest` without signatures and that of the payload (`wire.content_digest`) with them.
-    """
+    """M6: everyone whose masked input counts; under signatures each with the digest of that input's payload."""
 
     TYPE: ClassVar = MessageType.SURVIVORS
-    entries: tuple[tuple[int, bytes], ...]
-    signatures: tuple[bytes, ...] = ()
+    ids: tuple[int, ...]
+    digests: tuple[bytes, ...] = ()
+
+    @property
+    def entries(self) -> tuple[tuple[int, bytes], ...]:
+        """(id, digest) of each."""
+        return tuple(zip(self.ids, self.digests, strict=True))
 
     def payload(self) -> bytes:
         """Canonical bytes."""
-        if self.signatures:
-            pairs = zip(self.entries, self.signatures, strict=True)
-            rows = [_SIGNED_SURVIVOR.pack(*entry, SIGNATURE_BYTES, signature) for entry, signature in pairs]
-        else:
-            rows = [_SURVIVOR.pack(id_, digest, 0) for id_, digest in self.entries]
-        return b"".join((_U32.pack(len(rows)), *rows))
+        ids = np.array(self.ids, "<u4").tobytes()
+        rows = [ids] if not self.digests else [_SIGNED_SURVIVOR.pack(*entry) for entry in self.entries]
+        return b"".join((_U32.pack(len(self.ids)), *rows))
 
     @classmethod
     def read(cls, reader: Reader, *, signed: bool = False) -> Self:
         """Parse, or raise a `PeerProtocolError`."""
-        form = _SIGNED_SURVIVOR if signed else _SURVIVOR
+        form = _SIGNED_SURVIVOR if signed else _U32
         block = reader.view(reader.count(form.size) * form.size)
         reader.finish()
         rows = list(form.iter_unpack(block))
-        _check_ids(reader, [row[0] for row in rows])
-        if any(row[2] != (SIGNATURE_BYTES if signed else 0) for row in rows):
-            raise reader.refuse("a signature of a size that this strength has not")
-        entries = tuple([(row[0], row[1]) for row in rows])
-        return cls(entries, tuple([row[3] for row in rows]) if signed else ())
+        ids = [row[0] for row in rows]
+        _check_ids(reader, ids)
+        return cls(tuple(ids), tuple([row[1] for row in rows]) if signed else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,26 +254,40 @@ class ConsistencyVote:
         return value
 
 
+class Evidence(NamedTuple):
+    """A survivor's own word that it sent its input: its vote, or else the masked input itself.
+
+    `digest` is the one voted for, or that of the input's payload; `signature` is that message's.
+    """
+
+    id: int
+    type: MessageType
+    digest: bytes
+    signature: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class ConsistencyProof:
-    """M8: who voted, for which digest, and the signature of that M7."""
+    """M8: of every survivor one signature, of at least a quorum of them on the survivors themselves."""
 
     TYPE: ClassVar = MessageType.CONSISTENCY_PROOF
-    votes: tuple[tuple[int, bytes, bytes], ...]
+    evidence: tuple[Evidence, ...]
 
     def payload(self) -> bytes:
         """Canonical bytes."""
-        rows = [_VOTE.pack(*vote) for vote in self.votes]
+        rows = [_EVIDENCE.pack(*item) for item in self.evidence]
         return b"".join((_U32.pack(len(rows)), *rows))
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """Parse, or raise a `PeerProtocolError`."""
-        block = reader.view(reader.count(_VOTE.size) * _VOTE.size)
+        block = reader.view(reader.count(_EVIDENCE.size) * _EVIDENCE.size)
         reader.finish()
-        votes = tuple(_VOTE.iter_unpack(block))
-        _check_ids(reader, [id_ for id_, _, _ in votes])
-        return cls(votes)
+        rows = list(_EVIDENCE.iter_unpack(block))
+        _check_ids(reader, [row[0] for row in rows])
+        if any(row[1] not in _PROVES for row in rows):
+            raise reader.refuse("evidence of another type")
+        return cls(tuple([Evidence(id_, _PROVES[code], digest, sign) for id_, code, digest, sign in rows]))
 
 
 class Answer(NamedTuple):

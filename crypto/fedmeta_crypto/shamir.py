@@ -122,14 +122,20 @@ def reconstruct(points: tuple[int, ...], shares: NDArray[np.uint32]) -> bytes | 
         >>> reconstruct((7,), np.array([[0x6261]], np.uint32))
         b'ab'
     """
-    if len(set(points)) != len(points) or not points or not 1 <= min(points) <= max(points) <= MAX_POINT:
-        raise BadArgument("points of shares must be distinct and in 1 .. 65536")
     if shares.ndim != 2 or shares.shape[0] != len(points):
         raise BadArgument(f"{len(points)} points but shares of shape {shares.shape}")
+    return reconstruct_all(points, shares[None])[0]
+
+
+def reconstruct_all(points: tuple[int, ...], shares: NDArray[np.uint32]) -> list[bytes | None]:
+    """`reconstruct` for several secrets whose shares are at the same points.
+
+    Shapes:     shares (secrets, len(points), w); returns 2w bytes each.
+    """
+    if len(set(points)) != len(points) or not points or not 1 <= min(points) <= max(points) <= MAX_POINT:
+        raise BadArgument("points of shares must be distinct and in 1 .. 65536")
     words = _reduced(_lagrange_at_zero(points) @ shares.astype(np.float64))
-    if (words > 0xFFFF).any():
-        return None
-    return words.astype("<u2").tobytes()
+    return [row.astype("<u2").tobytes() if row.max() <= 0xFFFF else None for row in words]
 
 
 def packed_bytes(words: int) -> int:

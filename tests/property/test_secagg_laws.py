@@ -18,6 +18,7 @@ from fedmeta_crypto.messages import (
     ConsistencyProof,
     ConsistencyVote,
     Delivery,
+    Evidence,
     KeyAdvertisement,
     MaskedInput,
     Roster,
@@ -30,7 +31,7 @@ from fedmeta_crypto.ring import ring_mask
 from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
 from fedmeta_crypto.secagg.parameters import session_of
 from fedmeta_crypto.shamir import PRIME, is_packed, pack, reconstruct, split, unpack
-from fedmeta_crypto.wire import Header, Reader, content_digest, frame, frame_parts, unframe
+from fedmeta_crypto.wire import Header, MessageType, Reader, content_digest, frame, frame_parts, unframe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from crypto_rounds import Rehearsal, plan, signed_plan
@@ -200,13 +201,18 @@ def signed(kind, values):
 MESSAGES = st.one_of(
     ADVERTS,
     signed(Roster, ADVERTS),
-    signed(SurvivorList, B32),
+    rows_of(B32).filter(bool).map(lambda rows: SurvivorList(*zip(*rows, strict=True))),
     st.builds(ConsistencyVote, B32),
-    st.builds(ConsistencyProof, rows_of(st.tuples(B32, B64)).map(lambda r: tuple((id_, *rest) for id_, rest in r))),
+    st.builds(
+        ConsistencyProof,
+        rows_of(st.tuples(st.sampled_from([MessageType.MASKED_INPUT, MessageType.CONSISTENCY]), B32, B64)).map(
+            lambda rows: tuple(Evidence(id_, *rest) for id_, rest in rows)
+        ),
+    ),
     st.builds(Roster, rows_of(ADVERTS)),
     st.builds(SealedShares, rows_of(BOX)),
     st.builds(Delivery, rows_of(BOX)),
-    st.builds(SurvivorList, rows_of(B32)),
+    rows_of(B32).map(lambda rows: SurvivorList(tuple(id_ for id_, _ in rows))),
     st.builds(
         UnmaskingShares,
         rows_of(st.tuples(st.sampled_from(SecretKind), SHARE)).map(
@@ -220,7 +226,7 @@ HEADERS = st.tuples(B32, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
 @given(MESSAGES, HEADERS)
 def test_wire_round_trip(message, head):
     header = Header(message.TYPE, *head)
-    inside = bool(getattr(message, "signatures", ()))
+    inside = bool(getattr(message, "signatures", ()) or getattr(message, "digests", ()))
     with_signature = inside or isinstance(message, ConsistencyVote | ConsistencyProof)
     sign = (lambda words: words + words[::-1]) if with_signature else None
     data = frame(header, message.payload(), sign)

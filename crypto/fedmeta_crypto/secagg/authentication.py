@@ -9,7 +9,7 @@ from typing import Never
 
 from fedmeta_crypto.errors import BadSignature, PlanRefused
 from fedmeta_crypto.identities import AllowList, Identity
-from fedmeta_crypto.messages import MaskedInput, Message, message_digest
+from fedmeta_crypto.messages import MaskedInput, Message
 from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.wire import (
     SERVER,
@@ -83,11 +83,13 @@ class Authenticator:
         return content
 
     def frame_input(self, masked: MaskedInput) -> tuple[bytes, bytes]:
-        """A masked input as `frame` gives it, and how a survivor list names it; copied and hashed once."""
+        """A masked input as `frame` gives it, and how a survivor list names it; empty under no signatures.
+
+        The vector is copied once, and hashed at most once.
+        """
         header, parts = Header(masked.TYPE, self.session, self._round, self._me), masked.parts()
         if self._identity is None:
-            framed = frame_parts(header, parts, None, content=b"")
-            return framed, message_digest(framed)
+            return frame_parts(header, parts, None, content=b""), b""
         content = content_digest(*parts)
         return frame_parts(header, parts, self._identity.sign, content=content), content
 

@@ -8,7 +8,6 @@ from fedmeta_crypto.errors import BadKey, BadSignature, Equivocation, Inconsiste
 from fedmeta_crypto.keys import DIGEST_BYTES, check_public
 from fedmeta_crypto.messages import (
     ConsistencyProof,
-    ConsistencyVote,
     Delivery,
     KeyAdvertisement,
     Roster,
@@ -21,10 +20,12 @@ from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.wire import SERVER, MessageType, content_digest
 
 
-def check_roster(roster: Roster, mine: KeyAdvertisement, *, me: int, parameters: RoundParameters) -> None:
-    """U1 is part of the cohort, holds my advertisement unaltered, and no key weak or twice."""
+def check_roster(
+    roster: Roster, mine: KeyAdvertisement, *, me: int, near: tuple[int, ...], parameters: RoundParameters
+) -> None:
+    """My neighbours in U1 are enough of `near`, my own advertisement is unaltered, and no key is weak or twice."""
     adverts = dict(roster.entries)
-    _check_members(tuple(adverts), me=me, within=parameters.cohort, parameters=parameters, where="roster")
+    _check_members(tuple(adverts), me=me, within=near, parameters=parameters, where="roster")
     if adverts[me] != mine:
         raise InconsistentRoster("my own advertisement was altered", sender=SERVER, where="roster")
     publics = [key for advert in adverts.values() for key in (advert.cipher_public, advert.mask_public)]
@@ -35,30 +36,25 @@ def check_roster(roster: Roster, mine: KeyAdvertisement, *, me: int, parameters:
         raise BadKey("a public key occurs twice", sender=SERVER, where="roster")
 
 
-def check_delivery(delivery: Delivery, *, me: int, within: tuple[int, ...], parameters: RoundParameters) -> None:
-    """U2 is part of U1 and holds me, with no box from myself."""
+def check_delivery(delivery: Delivery, *, me: int, near: tuple[int, ...], parameters: RoundParameters) -> None:
+    """My neighbours in U2 are enough of those in U1; no box is from myself."""
     boxes = dict(delivery.boxes)
-    _check_members(tuple(boxes), me=me, within=within, parameters=parameters, where="delivery")
+    _check_members(tuple(boxes), me=me, within=near, parameters=parameters, where="delivery")
     if boxes[me] != NO_BOX:
         raise InconsistentRoster("a box from myself", sender=SERVER, where="delivery")
 
 
 def check_survivors(
-    survivors: SurvivorList,
-    digest: bytes,
-    *,
-    me: int,
-    within: tuple[int, ...],
-    parameters: RoundParameters,
+    survivors: SurvivorList, digest: bytes, *, me: int, gone: frozenset[int], parameters: RoundParameters
 ) -> None:
-    """U3 is part of U2, is large enough, and holds me with the very input I sent."""
-    digests = dict(survivors.entries)
-    if not set(digests) <= set(within):
+    """U3 is large enough, none of it a stranger or `gone` before, and holds me with the very input I sent."""
+    ids = set(survivors.ids)
+    if not gone.isdisjoint(ids) or not ids <= set(parameters.cohort):
         raise UnsafeSurvivors("survivors who are not in the mask set", sender=SERVER, where="survivors")
-    if len(digests) < parameters.min_survivors:
-        what = f"{len(digests)} survivors, at least {parameters.min_survivors} announced"
+    if len(ids) < parameters.min_survivors:
+        what = f"{len(ids)} survivors, at least {parameters.min_survivors} announced"
         raise UnsafeSurvivors(what, sender=SERVER, where="survivors")
-    if digests.get(me) != digest:
+    if me not in ids or (survivors.digests and dict(survivors.entries)[me] != digest):
         raise UnsafeSurvivors("my input is missing or is not what I sent", sender=SERVER, where="survivors")
 
 
@@ -70,34 +66,46 @@ def check_advert_signatures(roster: Roster, wire: Authenticator) -> None:
             _demand(wire, id_, MessageType.ADVERTISEMENT, len(payload), content_digest(payload), signature)
 
 
-def check_input_signatures(survivors: SurvivorList, wire: Authenticator, *, parameters: RoundParameters) -> None:
-    """Every survivor signed an M5 of this session with the listed contents."""
-    if wire.signed:
-        size = masked_input_bytes(parameters.length, parameters.modulus_bits)
-        for (id_, digest), signature in zip(survivors.entries, survivors.signatures, strict=True):
-            _demand(wire, id_, MessageType.MASKED_INPUT, size, digest, signature)
-
-
 def check_proof(
-    proof: ConsistencyProof, mine: bytes, wire: Authenticator, *, within: tuple[int, ...], parameters: RoundParameters
+    proof: ConsistencyProof,
+    mine: bytes,
+    wire: Authenticator,
+    *,
+    me: int,
+    survivors: SurvivorList,
+    parameters: RoundParameters,
 ) -> None:
-    """A quorum of the cohort signed my survivors, and nobody others.
+    """Every survivor signed that it is one, a quorum of them my very list, and nobody another list.
+
+    A vote for the list proves its author's input as well as the input's own signature does: whoever is honest votes
+    only for a list that holds the input it sent. So one signature of each survivor is enough.
 
     Raises:     Equivocation: a valid signature on others: no answer may ever be given.
                 BadSignature, InconsistentRoster, UnsafeSurvivors: this proof proves nothing.
     """
     where = MessageType.CONSISTENCY_PROOF.where
-    if strangers := [id_ for id_, _, _ in proof.votes if id_ not in parameters.cohort]:
-        raise InconsistentRoster(f"votes of strangers: {strangers[:5]}", sender=SERVER, where=where)
-    for id_, digest, signature in proof.votes:
-        content = content_digest(ConsistencyVote(digest).payload())
-        _demand(wire, id_, MessageType.CONSISTENCY, DIGEST_BYTES, content, signature)
-    if others := [id_ for id_, digest, _ in proof.votes if digest != mine]:
+    inputs, people = dict(survivors.entries), set(parameters.cohort)
+    size = masked_input_bytes(parameters.length, parameters.modulus_bits)
+    if strangers := [item.id for item in proof.evidence if item.id not in people]:
+        raise InconsistentRoster(f"evidence of strangers: {strangers[:5]}", sender=SERVER, where=where)
+    voted = []
+    for id_, kind, digest, signature in proof.evidence:
+        if kind is MessageType.CONSISTENCY:
+            _demand(wire, id_, kind, DIGEST_BYTES, content_digest(digest), signature)
+            voted.append((id_, digest))
+        elif inputs.get(id_) != digest:
+            raise UnsafeSurvivors(f"the input of {id_} is not the listed one", sender=SERVER, where=where)
+        else:
+            _demand(wire, id_, kind, size, digest, signature)
+    if others := [id_ for id_, digest in voted if digest != mine]:
         raise Equivocation(f"other survivors were signed by {others[:5]}", sender=SERVER, where=where)
-    if outsiders := [id_ for id_, _, _ in proof.votes if id_ not in within]:
+    proved = {item.id for item in proof.evidence}
+    if outsiders := sorted(proved - inputs.keys()):
         raise InconsistentRoster(f"votes of clients who did not survive: {outsiders[:5]}", sender=SERVER, where=where)
-    if len(proof.votes) < parameters.quorum:
-        what = f"{len(proof.votes)} signatures on my survivors, {parameters.quorum} are a quorum"
+    if missing := sorted(inputs.keys() - proved - {me}):
+        raise UnsafeSurvivors(f"no evidence that {missing[:5]} survived", sender=SERVER, where=where)
+    if len(voted) < parameters.quorum:
+        what = f"{len(voted)} signatures on my survivors, {parameters.quorum} are a quorum"
         raise UnsafeSurvivors(what, sender=SERVER, where=where)
 
 
@@ -109,8 +117,8 @@ def _demand(wire: Authenticator, id_: int, kind: MessageType, size: int, content
 def _check_members(
     ids: tuple[int, ...], *, me: int, within: tuple[int, ...], parameters: RoundParameters, where: str
 ) -> None:
-    if me not in ids or not set(ids) <= set(within):
+    if me not in ids or not set(ids) <= {me, *within}:
         raise InconsistentRoster("members that cannot be, or not me", sender=SERVER, where=where)
-    if len(ids) < parameters.min_survivors:
-        what = f"{len(ids)} members, fewer than the {parameters.min_survivors} survivors announced"
+    if len(ids) - 1 < parameters.fewest_near:
+        what = f"{len(ids) - 1} neighbours, fewer than the {parameters.fewest_near} that must be left"
         raise InconsistentRoster(what, sender=SERVER, where=where)

@@ -9,7 +9,8 @@ A refused message raises and changes nothing, but for proof of equivocation, whi
 long as the round needs them: the cipher key until M3, the mask key and the seed until M4, mask keys until M5,
 shares until M9.
 
-Source: Bonawitz et al., CCS 2017, figure 4; its consistency round under signatures only.
+Source: Bonawitz et al., CCS 2017, figure 4, on a graph as in Bell et al., CCS 2020; its consistency round under
+signatures only.
 """
 
 import enum
@@ -61,12 +62,12 @@ from fedmeta_crypto.secagg.authentication import Authenticator, verify_announcem
 from fedmeta_crypto.secagg.checks import (
     check_advert_signatures,
     check_delivery,
-    check_input_signatures,
     check_proof,
     check_roster,
     check_survivors,
 )
-from fedmeta_crypto.secagg.parameters import MAX_COHORT, ClientPolicy, RoundParameters, session_of
+from fedmeta_crypto.secagg.parameters import MAX_COHORT, RoundParameters, session_of
+from fedmeta_crypto.secagg.policy import ClientPolicy
 from fedmeta_crypto.secagg.secrets_held import HeldSecrets, zero
 from fedmeta_crypto.secagg.step import (
     InputWanted,
@@ -110,7 +111,8 @@ _CONSUMED = {
     ClientPhase.ANSWERED: MessageType.CONSISTENCY_PROOF,
 }
 _FROM_SERVER = tuple(_ACCEPTS.values())
-_LISTS = (MessageType.ROSTER, MessageType.DELIVERY, MessageType.SURVIVORS)
+_OF_NEIGHBOURS = (MessageType.ROSTER, MessageType.DELIVERY)
+_OF_ALL = (MessageType.SURVIVORS, MessageType.CONSISTENCY_PROOF)
 
 
 class ClientSession:
@@ -155,15 +157,16 @@ class ClientSession:
         self.client_id = client_id
         self.phase = ClientPhase.NEW
         self._entropy = entropy
-        n = len(self.parameters.cohort)
-        kinds = _FROM_SERVER if signed else _LISTS
-        self._limit = max(max_bytes(kind, members=n, length=0, signed=signed) for kind in kinds)
+        near = self._near = self.parameters.neighbours_of(client_id, self.session)
+        sizes = [(kind, len(near) + 1) for kind in _OF_NEIGHBOURS]
+        sizes += [(kind, len(self.parameters.cohort)) for kind in _OF_ALL[: 2 if signed else 1]]
+        self._limit = max(max_bytes(kind, members=n, length=0, signed=signed) for kind, n in sizes)
         self._secrets: HeldSecrets | None = None
         self._mine: KeyAdvertisement | None = None
         self._peers: dict[int, KeyAdvertisement] = {}
         self._mask_set: tuple[int, ...] = ()
         self._digest = b""
-        self._alive: tuple[int, ...] = ()
+        self._survivors = SurvivorList(())
         self._view = b""
         self._last: Outgoing | None = None
 
@@ -215,11 +218,15 @@ class ClientSession:
     def resend(self) -> Step:
         """The last message once more, the same bytes: nothing is ever encrypted, signed or masked a second time.
 
-        Raises:     OutOfOrder: nothing was sent yet, or the session was aborted.
+        Raises:     OutOfOrder: nothing was sent yet or all of it `delivered`, or the session was aborted.
         """
         if self._last is None:
             raise OutOfOrder(f"nothing to send again when {self.phase.name}", where="resend")
         return Step(send=(self._last,))
+
+    def delivered(self) -> None:
+        """The transport has delivered the last message: let go of it, so that `resend` has nothing."""
+        self._last = None
 
     def mask_input(self, vector: Residues, *, attachment_hash: bytes = bytes(DIGEST_BYTES)) -> Step:
         """Mask one vector; sends M5. Once only.
@@ -266,16 +273,16 @@ class ClientSession:
         pair, mine, me, parameters = secrets.cipher_pair, self._mine, self.client_id, self.parameters
         if pair is None or mine is None:
             raise OutOfOrder("keys are gone", where="roster")
-        check_roster(roster, mine, me=me, parameters=parameters)
+        check_roster(roster, mine, me=me, near=self._near, parameters=parameters)
         check_advert_signatures(roster, self._wire)
         peers = {id_: advert for id_, advert in roster.entries if id_ != me}
         agreed = {id_: pair.agree(advert.cipher_public, peer=id_) for id_, advert in peers.items()}
         # Nothing below can refuse the message any more.
-        n, t = len(parameters.cohort), parameters.threshold
+        k = parameters.neighbours
         both = secrets.seed + secrets.mask_secret
-        rows = split(both, points=n, threshold=t, entropy=self._entropy)
-        packed = pack(rows.reshape(2 * n, SECRET_WORDS)).reshape(n, 2 * SHARE_BYTES)
-        index = {id_: i for i, id_ in enumerate(parameters.cohort)}
+        rows = split(both, points=k, threshold=parameters.threshold, entropy=self._entropy)
+        packed = pack(rows.reshape(2 * k, SECRET_WORDS)).reshape(k, 2 * SHARE_BYTES)
+        index = {id_: i for i, id_ in enumerate(self._near)}  # a holder's point is its place among my neighbours
         boxes = []
         for peer, secret in agreed.items():
             theirs = (peers[peer].cipher_public, _id(peer))
@@ -294,7 +301,7 @@ class ClientSession:
 
     def _open_shares(self, delivery: Delivery, secrets: HeldSecrets) -> Step:
         me, parameters = self.client_id, self.parameters
-        check_delivery(delivery, me=me, within=(me, *self._peers), parameters=parameters)
+        check_delivery(delivery, me=me, near=tuple(self._peers), parameters=parameters)
         mask_set = tuple(id_ for id_, _ in delivery.boxes)
         shares: dict[int, tuple[bytes, ...]] = {}
         for dealer, box in delivery.boxes:
@@ -322,11 +329,10 @@ class ClientSession:
         return Step(events=(SharesMissing(missing), wanted) if missing else (wanted,))
 
     def _take_survivors(self, survivors: SurvivorList, secrets: HeldSecrets) -> Step:
-        parameters, wire = self.parameters, self._wire
-        check_survivors(survivors, self._digest, me=self.client_id, within=self._mask_set, parameters=parameters)
-        check_input_signatures(survivors, wire, parameters=parameters)
-        self._alive = tuple(id_ for id_, _ in survivors.entries)
-        if not wire.signed:
+        gone = frozenset(self._near).difference(self._mask_set)
+        check_survivors(survivors, self._digest, me=self.client_id, gone=gone, parameters=self.parameters)
+        self._survivors = survivors
+        if not self._wire.signed:
             return self._unmask(secrets)
         self._view = survivors_digest(self.session, survivors.entries)
         self.phase = ClientPhase.SIGNED
@@ -334,15 +340,17 @@ class ClientSession:
         return Step(persist=(record,), send=(self._to_server(ConsistencyVote(self._view)),))
 
     def _take_proof(self, proof: ConsistencyProof, secrets: HeldSecrets) -> Step:
+        me, parameters, survivors = self.client_id, self.parameters, self._survivors
         try:
-            check_proof(proof, self._view, self._wire, within=self._alive, parameters=self.parameters)
+            check_proof(proof, self._view, self._wire, me=me, survivors=survivors, parameters=parameters)
         except Equivocation:
             self.abort()
             raise
         return self._unmask(secrets)
 
     def _unmask(self, secrets: HeldSecrets) -> Step:
-        alive_set = frozenset(self._alive)
+        alive = self._survivors.ids
+        alive_set = frozenset(alive)
         # Exactly one kind per peer: both of one peer's secrets would uncover its vector.
         kind_of = {p: SecretKind.SELF_MASK if p in alive_set else SecretKind.MASK_KEY for p in secrets.shares}
         answers = tuple(Answer(peer, kind, secrets.shares[peer][KINDS.index(kind)]) for peer, kind in kind_of.items())
@@ -351,8 +359,8 @@ class ClientSession:
         secrets.wipe()
         self._secrets = None
         record = self._record(RecordKind.ANSWERED)
-        honest = len(self._alive) - self.parameters.corrupt if self._wire.signed else 0
-        return Step(persist=(record,), send=(outgoing,), events=(SurvivorsAnnounced(self._alive, honest),))
+        honest = self.parameters.honest_among(len(alive))
+        return Step(persist=(record,), send=(outgoing,), events=(SurvivorsAnnounced(alive, honest),))
 
     def _to_server(self, message: Message) -> Outgoing:
         self._last = Outgoing(SERVER, self._wire.frame(message))

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening the sum: reconstruct every secret, check it, and only then take the masks off.
 
-    sum of y_u  =  sum of x_u + sum over survivors PRG(b_u) + sum over dropped v, survivors u of +-PRG(k_uv)
+    sum of y_u  =  sum of x_u + sum over survivors PRG(b_u) + sum over dropped v, surviving u of +-PRG(k_uv)
+
+u and v being neighbours.
 
 Source: Bonawitz et al., CCS 2017, figure 4, round 4.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from fedmeta_crypto.ring import Residues
 from fedmeta_crypto.sealed import SECRET_WORDS, SHARE_BYTES
 from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.secagg.step import SharesCorrected
-from fedmeta_crypto.shamir import reconstruct, unpack
+from fedmeta_crypto.shamir import reconstruct_all, unpack
 
 _WHERE = "unmask"
 Answers = Mapping[int, Mapping[int, bytes]]  # holder -> dealer -> packed share
@@ -55,13 +57,15 @@ def open_sum(
     def key_opens(dealer: int, key: bytes) -> bool:
         return KeyPair(key).public == adverts[dealer].mask_public
 
-    seeds, wrong = _recover(survivors, seed_opens, parameters, answers)
-    keys, more = _recover(dropped, key_opens, parameters, answers)
+    shared = _Shares(parameters, session, answers)
+    seeds, wrong = _recover(survivors, seed_opens, shared)
+    keys, more = _recover(dropped, key_opens, shared)
     minus = [self_mask_key(seed, session=session) for seed in seeds.values()]
     plus: list[bytes] = []
+    there = frozenset(survivors)
     for lost, secret in keys.items():
         pair = KeyPair(secret)
-        for alive in survivors:
+        for alive in there.intersection(parameters.neighbours_of(lost, session)):
             public = adverts[alive].mask_public
             key = pair_mask_key(
                 pair.agree(public, peer=alive),
@@ -90,43 +94,59 @@ def blame(pairs: list[tuple[int, int]], parameters: RoundParameters) -> SharesCo
     return SharesCorrected(tuple(sorted(pairs)), convicted(by_dealer), convicted(by_holder))
 
 
-def _recover(
-    dealers: tuple[int, ...], opens: Opens, parameters: RoundParameters, answers: Answers
-) -> tuple[dict[int, bytes], list[tuple[int, int]]]:
+class _Shares:
+    """The answers, sorted by dealer: who holds a share, at which point, and its words."""
+
+    def __init__(self, parameters: RoundParameters, session: bytes, answers: Answers) -> None:
+        self._parameters, self._session, self._answers = parameters, session, answers
+        self.threshold = parameters.threshold
+
+    def holders(self, dealer: int) -> dict[int, int]:
+        """Point (place among the dealer's neighbours, from 1) -> holder, of everyone who answered for the dealer.
+
+        Raises:     TooFewSurvivors: they are fewer than threshold.
+        """
+        near = self._parameters.neighbours_of(dealer, self._session)
+        held = {at: holder for at, holder in enumerate(near, start=1) if dealer in self._answers.get(holder, ())}
+        if len(held) < self.threshold:
+            raise TooFewSurvivors(need=self.threshold, have=len(held), phase="UNMASK")
+        return held
+
+    def words(self, dealers: Sequence[int], holders: Sequence[Collection[int]]) -> NDArray[np.uint32]:
+        """Shares of several dealers, as many of each: shape (dealers, holders, words)."""
+        answers = self._answers
+        packed = b"".join([answers[h][dealer] for dealer, of in zip(dealers, holders, strict=True) for h in of])
+        rows = unpack(np.frombuffer(packed, np.uint8).reshape(-1, SHARE_BYTES), SECRET_WORDS)
+        return rows.reshape(len(dealers), -1, SECRET_WORDS)
+
+
+def _recover(dealers: tuple[int, ...], opens: Opens, shared: _Shares) -> tuple[dict[int, bytes], list[tuple[int, int]]]:
     """Each dealer's secret, and the pairs (dealer, holder) of wrong shares if any secret needed correction."""
-    quick = {dealer: _secret(dealer, parameters, answers) for dealer in dealers}
-    found = {dealer: secret for dealer, secret in quick.items() if secret is not None and opens(dealer, secret)}
+    found: dict[int, bytes] = {}
+    # Dealers with the same points are interpolated together.
+    together: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    held = {dealer: shared.holders(dealer) for dealer in dealers}
+    for dealer in dealers:
+        together[tuple(held[dealer])[: shared.threshold]].append(dealer)
+    for points, group in together.items():
+        rows = shared.words(group, [[held[dealer][point] for point in points] for dealer in group])
+        secrets = zip(group, reconstruct_all(points, rows), strict=True)
+        found |= {dealer: secret for dealer, secret in secrets if secret is not None and opens(dealer, secret)}
     if len(found) == len(dealers):
         return found, []
     wrong: list[tuple[int, int]] = []
-    for dealer in dealers:
-        points, rows = _shares(dealer, parameters, answers)
-        corrected = correct(points, rows, threshold=parameters.threshold)
-        secret, bad = corrected or (None, ())
-        if secret is None or not opens(dealer, secret):
-            raise _bad_share(dealer, tuple(parameters.cohort[point - 1] for point in points))
-        found[dealer] = secret
-        wrong += [(dealer, parameters.cohort[point - 1]) for point in bad]
+    for dealer in dealers:  # of all, since who is to blame shows in all that a holder answered
+        found[dealer], bad = _corrected(dealer, held[dealer], opens, shared)
+        wrong += [(dealer, held[dealer][point]) for point in bad]
     return found, wrong
 
 
-def _secret(dealer: int, parameters: RoundParameters, answers: Answers) -> bytes | None:
-    points, rows = _shares(dealer, parameters, answers, most=parameters.threshold)
-    return reconstruct(points, rows)
-
-
-def _shares(
-    dealer: int, parameters: RoundParameters, answers: Answers, *, most: int | None = None
-) -> tuple[tuple[int, ...], NDArray[np.uint32]]:
-    """Points (places in the cohort + 1) and shares of a dealer's secret, the first `most` of them."""
-    t = parameters.threshold
-    points = [i for i, holder in enumerate(parameters.cohort, start=1) if dealer in answers.get(holder, ())]
-    if len(points) < t:
-        raise TooFewSurvivors(need=t, have=len(points), phase="UNMASK")
-    points = points[:most]
-    packed = b"".join([answers[parameters.cohort[point - 1]][dealer] for point in points])
-    rows = unpack(np.frombuffer(packed, np.uint8).reshape(len(points), SHARE_BYTES), SECRET_WORDS)
-    return tuple(points), rows
+def _corrected(dealer: int, held: dict[int, int], opens: Opens, shared: _Shares) -> tuple[bytes, tuple[int, ...]]:
+    (rows,) = shared.words([dealer], [held.values()])
+    secret, bad = correct(tuple(held), rows, threshold=shared.threshold) or (None, ())
+    if secret is None or not opens(dealer, secret):
+        raise _bad_share(dealer, tuple(held.values()))
+    return secret, bad
 
 
 def _bad_share(dealer: int, holders: tuple[int, ...]) -> BadShare:

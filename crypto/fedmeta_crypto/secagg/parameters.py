@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server announces (M0) and what a client is willing to accept.
+"""What the server announces (M0): one round, with every number on which the parties must agree.
 
 A client believes nothing in M0 because the server says so: it recomputes or bounds every number by its
-own `ClientPolicy`, and every key of the round is bound to the hash of the whole message.
+own `policy.ClientPolicy`, and every key of the round is bound to the hash of the whole message.
 """
 
 import enum
@@ -14,9 +14,8 @@ from typing import Self
 
 import numpy as np
 
-from fedmeta_crypto.errors import BadMessage, PlanRefused, Repeated, SpoofedSender, Unsupported, WrongRound
-from fedmeta_crypto.graph import COMPLETE_UP_TO, GraphParameters, assured, counts
-from fedmeta_crypto.identities import AllowList
+from fedmeta_crypto.errors import BadMessage, PlanRefused, SpoofedSender, Unsupported
+from fedmeta_crypto.graph import GraphParameters, majority_against, neighbours
 from fedmeta_crypto.keys import DIGEST_BYTES
 from fedmeta_crypto.ring import MAX_BITS, MIN_BITS
 from fedmeta_crypto.wire import (
@@ -34,17 +33,22 @@ from fedmeta_crypto.wire import (
 )
 
 MIN_COHORT = 2
-MAX_COHORT = 2048  # complete graph: every pair agrees keys
+MAX_COHORT = 2**14
+MAX_PAIRS = 2**22  # neighbours of all clients together, a bound on the server's memory
 MAX_LENGTH = 2**28
 MAX_BODY_BYTES = 2**31
 _WHERE = "announcement"
-_FIXED = struct.Struct("<BBBBIIIII32s32s")
-_SIGNED = struct.Struct("<I32s")
+_FIXED = struct.Struct("<BBBBIIIIIII32s32s")
 _STRENGTH_AT = FRAME_BYTES - 2
+ANNOUNCEMENT_BYTES = FRAME_BYTES + _FIXED.size + DIGEST_BYTES + SIGNATURE_BYTES  # the most, without ids and body
 
 
 class Strength(enum.IntEnum):
-    """What the protocol withstands; this release runs `SEMI_HONEST` and `MALICIOUS` and refuses the other."""
+    """What the protocol withstands.
+
+    `SEMI_HONEST`: a server that follows the protocol and looks at everything.  `SEMI_MALICIOUS`: any server, if the
+    graph was drawn honestly.  `MALICIOUS`: any server.
+    """
 
     SEMI_HONEST = 1
     SEMI_MALICIOUS = 2
@@ -57,7 +61,7 @@ class Strength(enum.IntEnum):
 
 
 class Graph(enum.IntEnum):
-    """Which pairs mask each other; this release runs `COMPLETE` and refuses the others."""
+    """Which pairs mask each other: all; k neighbours by a rule that needs no luck; k neighbours on a random ring."""
 
     COMPLETE = 1
     CIRCULANT = 2
@@ -74,17 +78,21 @@ class RoundParameters:
     """One round as announced; everything that all parties must agree on.
 
     Guarantee:  no one learns a vector, only the sum over at least `min_survivors` clients, against a
-                server that follows the protocol and any `threshold` - 1 clients that pool what they saw.
-                Under `MALICIOUS`, against any server together with any `corrupt` clients.
+                server that follows the protocol and any `threshold` - 1 clients that pool what they saw
+                (on a random graph any `corrupt` clients, but for the graph's chance of failure).
+                Under `MALICIOUS`, against any server together with any `corrupt` clients; under
+                `SEMI_MALICIOUS` likewise, if `server_nonce` was drawn at random.
     Units:      length: ring elements; modulus_bits: bits.
     Args:       round: 1 .. 2^63 - 1.  cohort: ids, strictly increasing.  threshold: shares that open a
                 secret.  min_survivors: fewest inputs a sum may hold; above threshold, since nobody
                 holds a share of his own secrets.  behaviour_hash: binds model and configuration.
                 server_nonce: fresh, makes the session unique.  body: the application's own bytes.
-                corrupt, identities: under `MALICIOUS` only, the clients assumed to work with the server
-                and `AllowList.digest` of the cohort; threshold is then `graph.assured`'s.
-    Raises:     PlanRefused: a value out of range, or a round that could never be opened.
-    Source:     Bonawitz et al., CCS 2017, section 4; no share is kept for oneself (deviation).
+                neighbours: masks per client, even; 0 stands for all others.  corrupt: clients assumed to
+                work with the server.  identities: `AllowList.digest` of the cohort under a signed
+                strength, empty otherwise.
+    Raises:     PlanRefused: a value out of range, or a round that is unsound or could never be opened.
+    Source:     Bonawitz et al., CCS 2017, section 4, and Bell et al., CCS 2020, section 3 (fewer
+                neighbours); no share is kept for oneself (deviation).
 
     Example:
         >>> RoundParameters(round=1, cohort=(3, 5, 8), threshold=2, min_survivors=3, modulus_bits=32,
@@ -102,7 +110,7 @@ class RoundParameters:
     server_nonce: bytes
     body: bytes = field(repr=False)
     strength: Strength = Strength.SEMI_HONEST
-    graph: Graph = Graph.COMPLETE
+    neighbours: int = 0
     corrupt: int = 0
     identities: bytes = b""
 
@@ -114,8 +122,13 @@ class RoundParameters:
             _within("client id", id_, 0, SERVER - 1)
         if any(a >= b for a, b in pairwise(self.cohort)):
             raise PlanRefused("cohort ids are not strictly increasing", where=_WHERE)
-        _within("threshold", self.threshold, 1, n - 1)
+        if self.neighbours == 0:
+            object.__setattr__(self, "neighbours", n - 1)
+        _within("neighbours", self.neighbours, 1, n - 1)
+        _within("neighbours of all clients together", n * self.neighbours, 1, MAX_PAIRS)
+        _within("threshold", self.threshold, 1, self.neighbours)
         _within("min_survivors", self.min_survivors, self.threshold + 1, n)
+        _within("corrupt", self.corrupt, 0, n - 1)
         _within("modulus_bits", self.modulus_bits, MIN_BITS, MAX_BITS)
         _within("length", self.length, 1, MAX_LENGTH)
         for name, value in (("behaviour_hash", self.behaviour_hash), ("server_nonce", self.server_nonce)):
@@ -124,22 +137,56 @@ class RoundParameters:
         if not isinstance(self.body, bytes):
             raise PlanRefused("body is not bytes", where=_WHERE)
         _within("body size", len(self.body), 0, MAX_BODY_BYTES)
-        if self.strength is Strength.SEMI_MALICIOUS or self.graph is not Graph.COMPLETE:
-            raise PlanRefused("only semi-honest and malicious on the complete graph are run", where=_WHERE)
-        self._check_strength(n)
+        size = DIGEST_BYTES if self.strength.signed else 0
+        if not isinstance(self.identities, bytes) or len(self.identities) != size:
+            raise PlanRefused(f"identities is not {size} bytes at this strength", where=_WHERE)
+        self._check_graph()
 
-    def _check_strength(self, n: int) -> None:
+    def _check_graph(self) -> None:
+        k, t, lost = self.neighbours, self.threshold, self.corrupt + len(self.cohort) - self.min_survivors
+        if self.graph is not Graph.COMPLETE and k % 2:
+            raise PlanRefused(f"a circulant graph has an even number of neighbours, not {k}", where=_WHERE)
         if not self.strength.signed:
-            if self.corrupt or self.identities:
-                raise PlanRefused("corrupt clients and identities belong to the signed strengths", where=_WHERE)
+            if self.graph is Graph.COMPLETE and self.corrupt:
+                raise PlanRefused("corrupt clients are counted by the threshold here", where=_WHERE)
             return
-        _within("cohort size under signatures", n, MIN_COHORT, COMPLETE_UP_TO)
-        _within("corrupt", self.corrupt, 0, n - 1)
-        if not isinstance(self.identities, bytes) or len(self.identities) != DIGEST_BYTES:
-            raise PlanRefused(f"identities is not {DIGEST_BYTES} bytes", where=_WHERE)
-        right = assured(n, corrupt=self.corrupt, dropped=n - self.min_survivors).threshold
-        if self.threshold != right:
-            raise PlanRefused(f"threshold {self.threshold} with signatures, {right} is sound", where=_WHERE)
+        if self.graph is Graph.CIRCULANT and k <= lost:
+            raise PlanRefused(f"{k} neighbours can fall apart when {lost} clients are corrupt or gone", where=_WHERE)
+        # On a random graph the policy's own t is above half; nobody's neighbours are all corrupt.
+        right = k // 2 + 1 if self.graph is Graph.RANDOM_HARARY else majority_against(k, self.corrupt)
+        if t < right or (t > right and self.graph is not Graph.RANDOM_HARARY):
+            raise PlanRefused(f"threshold {t} with signatures, {right} is sound", where=_WHERE)
+
+    @property
+    def graph(self) -> Graph:
+        """The rule behind `neighbours`."""
+        if self.neighbours == len(self.cohort) - 1:
+            return Graph.COMPLETE
+        return Graph.CIRCULANT if self.strength is Strength.MALICIOUS else Graph.RANDOM_HARARY
+
+    @property
+    def numbers(self) -> GraphParameters:
+        """k, t, A and D as announced."""
+        return GraphParameters(self.neighbours, self.threshold, self.corrupt, len(self.cohort) - self.min_survivors)
+
+    def honest_among(self, survivors: int) -> int:
+        """Fewest honest clients, the reader included, in whatever is opened with that many proved survivors.
+
+        0 without signatures, where the number of survivors is the server's word.
+        """
+        if not self.strength.signed:
+            return 0
+        honest = survivors - self.corrupt
+        return min(honest, self.numbers.fewest_honest) if self.graph is Graph.RANDOM_HARARY else honest
+
+    @property
+    def fewest_near(self) -> int:
+        """Neighbours of a client that are left whoever is dropped, within what was announced; t at least."""
+        return max(self.threshold, self.neighbours + self.min_survivors - len(self.cohort))
+
+    def neighbours_of(self, id_: int, session: bytes) -> tuple[int, ...]:
+        """Who masks with a member of the cohort, in increasing id; `session` is this announcement's."""
+        return neighbours(self.cohort, self.neighbours, of=id_, session=session)
 
     @property
     def quorum(self) -> int:
@@ -161,16 +208,17 @@ class RoundParameters:
             self.graph,
             self.modulus_bits,
             0,
+            self.neighbours,
             self.threshold,
             self.min_survivors,
+            self.corrupt,
             self.length,
             len(self.cohort),
             len(self.body),
             self.behaviour_hash,
             self.server_nonce,
         )
-        more = _SIGNED.pack(self.corrupt, self.identities) if self.strength.signed else b""
-        payload = b"".join((fixed, more, np.array(self.cohort, "<u4").tobytes(), self.body))
+        payload = b"".join((fixed, self.identities, np.array(self.cohort, "<u4").tobytes(), self.body))
         return frame(Header(MessageType.PARAMETERS, bytes(SESSION_BYTES), self.round, SERVER), payload, sign)
 
     @classmethod
@@ -180,23 +228,23 @@ class RoundParameters:
         Raises:     Oversized, Truncated, BadMessage, SpoofedSender, Unsupported, BadSignature: the bytes are
                     at fault.  PlanRefused: well-formed, but no sound round.
         """
-        signed = message[_STRENGTH_AT : _STRENGTH_AT + 1] == bytes([Strength.MALICIOUS])
+        code = message[_STRENGTH_AT] if len(message) > _STRENGTH_AT else 0
+        signed = code in (Strength.SEMI_MALICIOUS, Strength.MALICIOUS)
         header, payload = unframe(message, sender=SERVER, max_bytes=max_bytes, signed=signed)
         reader = Reader(payload, sender=SERVER, where=_WHERE)
         if header.type is not MessageType.PARAMETERS or header.session != bytes(SESSION_BYTES):
             raise reader.refuse("not an announcement")
         if header.sender != SERVER:
             raise SpoofedSender(f"header names {header.sender}", sender=SERVER, where=_WHERE)
-        strength, graph, bits, zero, threshold, survivors, length, n, body_bytes, behaviour, nonce = _FIXED.unpack(
-            reader.view(_FIXED.size)
-        )
-        if strength not in (Strength.SEMI_HONEST, Strength.MALICIOUS) or graph != Graph.COMPLETE:
+        strength, graph, bits, zero, *numbers, behaviour, nonce = _FIXED.unpack(reader.view(_FIXED.size))
+        k, threshold, survivors, corrupt, length, n, body_bytes = numbers
+        if strength not in tuple(Strength) or graph not in tuple(Graph):
             raise Unsupported(f"strength {strength} on graph {graph}", sender=SERVER, where=_WHERE)
-        corrupt, identities = _SIGNED.unpack(reader.view(_SIGNED.size)) if signed else (0, b"")
-        if zero or n > MAX_COHORT or 4 * n + body_bytes != reader.left:
+        identities = reader.take(DIGEST_BYTES) if signed else b""
+        if zero or not k or n > MAX_COHORT or 4 * n + body_bytes != reader.left:
             raise BadMessage("sizes do not add up", sender=SERVER, where=_WHERE)
         cohort = tuple(np.frombuffer(reader.view(4 * n), "<u4").tolist())
-        return cls(
+        parameters = cls(
             round=header.round,
             cohort=cohort,
             threshold=threshold,
@@ -207,97 +255,13 @@ class RoundParameters:
             server_nonce=nonce,
             body=reader.take(body_bytes),
             strength=Strength(strength),
+            neighbours=k,
             corrupt=corrupt,
             identities=identities,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientPolicy:
-    """A client's own limits; nothing the server says can loosen them.
-
-    Args:       min_cohort: fewest clients announced.  min_threshold: fewest shares that may open a
-                secret; None for a majority of the cohort.  max_length, max_body_bytes: most work and
-                memory.  last_round: largest round ever begun, from durable memory (0 at first).
-                allowed_strengths: named by the caller, there is no silent default.  known_ids: the
-                ids to accept, or None for any.  allow_list: whose signatures count; a signed round is
-                refused without one.  corrupt_fraction, colluders, dropout_fraction: what a signed round
-                must withstand; its numbers must be `assured` of these.  seen_sessions: of stored records.
-
-    Example:
-        >>> ClientPolicy(min_cohort=3, max_length=100, max_body_bytes=0, last_round=0,
-        ...     allowed_strengths=frozenset({Strength.SEMI_HONEST})).max_announcement_bytes
-        8337
-    """
-
-    min_cohort: int
-    max_length: int
-    max_body_bytes: int
-    last_round: int
-    allowed_strengths: frozenset[Strength]
-    min_threshold: int | None = None
-    known_ids: frozenset[int] | None = None
-    allow_list: AllowList | None = None
-    corrupt_fraction: float = 0.1
-    colluders: int = 0
-    dropout_fraction: float = 0.1
-    seen_sessions: frozenset[bytes] = frozenset()
-
-    @property
-    def max_announcement_bytes(self) -> int:
-        """The most bytes of M0 this client will look at."""
-        signed = any(strength.signed for strength in self.allowed_strengths)
-        rest = _SIGNED.size + SIGNATURE_BYTES if signed else 0
-        return FRAME_BYTES + _FIXED.size + 4 * MAX_COHORT + self.max_body_bytes + rest
-
-    def assured(self, n: int) -> GraphParameters:
-        """k, t, A and D that this client demands of a signed round of n clients.
-
-        Raises:     PlanRefused: no round of n withstands what this policy assumes.
-
-        Example:
-            >>> ClientPolicy(min_cohort=3, max_length=100, max_body_bytes=0, last_round=0,
-            ...     allowed_strengths=frozenset({Strength.MALICIOUS}), colluders=2).assured(10)
-            GraphParameters(neighbours=9, threshold=6, corrupt=2, dropped=1)
-        """
-        corrupt, dropped, _ = counts(n, self.corrupt_fraction, self.dropout_fraction)
-        return assured(n, corrupt=max(corrupt, self.colluders), dropped=dropped)
-
-    def check(self, parameters: RoundParameters, *, client_id: int, session: bytes = b"") -> None:
-        """Raise `PlanRefused`, `WrongRound` or `Repeated` unless this client may take part."""
-        n = len(parameters.cohort)
-        signed = parameters.strength.signed
-        least = 1 if signed else majority(n)  # with signatures `assured` says what is sound
-        floor = least if self.min_threshold is None else self.min_threshold
-        if session in self.seen_sessions:
-            raise Repeated("this client took part in that session before", sender=SERVER, where=_WHERE)
-        if parameters.round <= self.last_round:
-            raise WrongRound(
-                f"round {parameters.round} announced, {self.last_round} already begun",
-                sender=SERVER,
-                where=_WHERE,
-            )
-        refusals = (
-            (parameters.strength not in self.allowed_strengths, "this strength is not allowed here"),
-            (n < self.min_cohort, f"cohort of {n}, at least {self.min_cohort} wanted"),
-            (parameters.threshold < floor, f"threshold {parameters.threshold}, at least {floor} wanted"),
-            (parameters.length > self.max_length, f"length {parameters.length} above {self.max_length}"),
-            (len(parameters.body) > self.max_body_bytes, f"body above {self.max_body_bytes} bytes"),
-            (client_id not in parameters.cohort, f"client {client_id} is not in the cohort"),
-        )
-        for refused, what in refusals:
-            if refused:
-                raise PlanRefused(what, where=_WHERE)
-        if self.known_ids is not None and (strangers := set(parameters.cohort) - self.known_ids):
-            raise PlanRefused(f"ids not on the allow-list: {sorted(strangers)[:5]}", where=_WHERE)
-        if signed:
-            self._check_assured(parameters, n)
-
-    def _check_assured(self, parameters: RoundParameters, n: int) -> None:
-        own = self.assured(n)
-        stated = GraphParameters(n - 1, parameters.threshold, parameters.corrupt, n - parameters.min_survivors)
-        if stated != own:
-            raise PlanRefused(f"announced {stated}, this policy gives {own}", where=_WHERE)
+        if graph != parameters.graph:
+            raise BadMessage("the graph's name does not fit its numbers", sender=SERVER, where=_WHERE)
+        return parameters
 
 
 def session_of(announcement: bytes, *, signed: bool = False) -> bytes:

@@ -8,8 +8,11 @@
 A phase closes when everyone expected has answered, or at its deadline with those who have. The server
 holds no secret and needs no entropy: its nonce is part of the parameters.
 
-Source: Bonawitz et al., CCS 2017, figure 4; its consistency round under signatures only.
+Source: Bonawitz et al., CCS 2017, figure 4, on a graph as in Bell et al., CCS 2020; its consistency round under
+signatures only.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,6 +32,7 @@ from fedmeta_crypto.messages import (
     ConsistencyProof,
     ConsistencyVote,
     Delivery,
+    Evidence,
     KeyAdvertisement,
     MaskedInput,
     Message,
@@ -37,7 +41,6 @@ from fedmeta_crypto.messages import (
     SurvivorList,
     UnmaskingShares,
     max_bytes,
-    message_digest,
     survivors_digest,
     view_digest,
 )
@@ -45,7 +48,7 @@ from fedmeta_crypto.ring import reduce_in_place, word
 from fedmeta_crypto.sealed import NO_BOX, SecretKind
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.opening import open_sum
-from fedmeta_crypto.secagg.parameters import RoundParameters
+from fedmeta_crypto.secagg.parameters import Graph, RoundParameters
 from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, Step, SumOpened
 from fedmeta_crypto.wire import SERVER, MessageType, Reader, signature_of
 
@@ -69,7 +72,7 @@ _NEXT = {
 class ServerSession:
     """The server in one round.
 
-    Memory:     O(length) for the sum, which is the only vector kept, and O(n^2) for sealed shares.
+    Memory:     O(length) for the sum, which is the only vector kept, and O(n k) for sealed shares.
     Guarantee:  `SumOpened` holds the exact sum modulo 2^b of the survivors' vectors, or the round ends in
                 a named error and nothing is opened. `TooFewSurvivors` and `BadShare` are terminal.
     Args:       identity, allow_list: in a signed round, to sign with and to verify by.
@@ -97,13 +100,14 @@ class ServerSession:
         self.phase = Phase.ANNOUNCE
         self._members = parameters.cohort  # who is expected in this phase
         self._answered: dict[Phase, set[int]] = {phase: set() for phase in _COLLECTS}
-        n, kinds = len(parameters.cohort), set(_COLLECTS.values()) - {MessageType.CONSISTENCY}
-        self._limit = max(max_bytes(kind, members=n, length=parameters.length, signed=signed) for kind in kinds)
+        k, kinds = parameters.neighbours, set(_COLLECTS.values()) - {MessageType.CONSISTENCY}
+        self._limit = max(max_bytes(kind, members=k, length=parameters.length, signed=signed) for kind in kinds)
         self._adverts: dict[int, KeyAdvertisement] = {}
         self._publics: set[bytes] = set()
         self._boxes: dict[int, dict[int, bytes]] = {}
         self._mask_set: tuple[int, ...] = ()
-        self._view, self._agreed = b"", b""  # digests of U2 and of U3
+        self._views: dict[int, bytes] = {}  # digest of the part of U2 that each client was shown
+        self._agreed = b""  # digest of U3
         self._digests: dict[int, bytes] = {}
         self._survivors: tuple[int, ...] = ()
         # Of each M1, M5 and M7 as the round needs them; empty bytes without signatures.
@@ -145,7 +149,7 @@ class ServerSession:
             case MessageType.MASKED_INPUT:
                 bits, length = self.parameters.modulus_bits, self.parameters.length
                 masked = MaskedInput.read(reader, bits=bits, length=length, sender=sender)
-                self._take_input(masked, content or message_digest(message), sender)
+                self._take_input(masked, content, sender)
             case MessageType.CONSISTENCY:
                 self._take_vote(ConsistencyVote.read(reader), sender)
             case _:
@@ -185,12 +189,12 @@ class ServerSession:
 
     def _take_boxes(self, shares: SealedShares, sender: int) -> None:
         boxes = dict(shares.boxes)
-        if tuple(boxes) != tuple(id_ for id_ in self._members if id_ != sender):
-            raise BadMessage("not one box for every other member", sender=sender, where="shares")
+        if tuple(boxes) != self._near(sender):
+            raise BadMessage("not one box for every neighbour", sender=sender, where="shares")
         self._boxes[sender] = boxes
 
     def _take_input(self, masked: MaskedInput, digest: bytes, sender: int) -> None:
-        if masked.view_digest != self._view:
+        if masked.view_digest != self._views[sender]:
             raise BadMessage("masked for another mask set", sender=sender, where="masked_input")
         self._digests[sender] = digest
         np.add(self._sum, masked.vector, out=self._sum)
@@ -200,10 +204,11 @@ class ServerSession:
             raise BadMessage("a vote for other survivors", sender=sender, where="consistency")
 
     def _take_answers(self, shares: UnmaskingShares, sender: int) -> None:
-        alive, mask_set = set(self._survivors), set(self._mask_set)
+        alive = set(self._survivors)
+        near = set(self._near(sender, self._mask_set))
         for peer, kind, _ in shares.answers:
             right = SecretKind.SELF_MASK if peer in alive else SecretKind.MASK_KEY
-            if peer == sender or peer not in mask_set or kind is not right:
+            if peer not in near or kind is not right:
                 raise BadMessage(f"an answer nobody asked for, on {peer}", sender=sender, where="unmasking")
         self._answers[sender] = {peer: share for peer, _, share in shares.answers}
 
@@ -227,30 +232,62 @@ class ServerSession:
         return Step(send=send, events=(closed,))
 
     def _lists(self, phase: Phase) -> tuple[Outgoing, ...]:
-        """The message that tells the members who is still there."""
+        """The message that tells each member who is still there."""
         members = self._members
-        if phase is Phase.SHARE_KEYS:
-            self._mask_set, self._view = members, view_digest(self.session, members)
-            boxes, self._boxes = self._boxes, {}
-            rows = {to: tuple((u, NO_BOX if u == to else boxes[u][to]) for u in members) for to in members}
-            return tuple(Outgoing(to, self._wire.frame(Delivery(row))) for to, row in rows.items())
-        signatures = self._signed_by(members, _COLLECTS[phase])
         message: Message
-        if phase is Phase.ADVERTISE_KEYS:
-            message = Roster(tuple((id_, self._adverts[id_]) for id_ in members), signatures)
-        elif phase is Phase.MASK_INPUT:
-            self._survivors, entries = members, tuple((id_, self._digests[id_]) for id_ in members)
-            self._agreed = survivors_digest(self.session, entries)
-            message = SurvivorList(entries, signatures)
-        else:
-            votes = zip(members, signatures, strict=True)
-            message = ConsistencyProof(tuple((id_, self._agreed, signature) for id_, signature in votes))
+        match phase:
+            case Phase.ADVERTISE_KEYS if self.parameters.graph is Graph.COMPLETE:
+                message = self._roster(members)
+            case Phase.ADVERTISE_KEYS:
+                return self._each(lambda to: self._roster(_with(to, self._near(to))))
+            case Phase.SHARE_KEYS:
+                boxes, self._boxes = self._boxes, {}
+                self._mask_set = members
+                return self._each(lambda to: self._delivery(to, boxes))
+            case Phase.MASK_INPUT:
+                self._survivors = members
+                message = self._survivor_list(members)
+            case _:
+                message = self._proof()
         framed = self._wire.frame(message)
         return tuple(Outgoing(to, framed) for to in members)
 
-    def _signed_by(self, members: tuple[int, ...], kind: MessageType) -> tuple[bytes, ...]:
-        signatures = self._signatures[kind]
-        return tuple(signatures[id_] for id_ in members) if self._wire.signed else ()
+    def _each(self, made: Callable[[int], Message]) -> tuple[Outgoing, ...]:
+        return tuple(Outgoing(to, self._wire.frame(made(to))) for to in self._members)
+
+    def _near(self, id_: int, among: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """A client's neighbours among this phase's members, or among others."""
+        there = frozenset(among or self._members)
+        return tuple([peer for peer in self.parameters.neighbours_of(id_, self.session) if peer in there])
+
+    def _roster(self, ids: tuple[int, ...]) -> Roster:
+        signatures = self._signatures[MessageType.ADVERTISEMENT]
+        shown = tuple(signatures[id_] for id_ in ids) if self._wire.signed else ()
+        return Roster(tuple((id_, self._adverts[id_]) for id_ in ids), shown)
+
+    def _delivery(self, to: int, boxes: dict[int, dict[int, bytes]]) -> Delivery:
+        shown = _with(to, self._near(to))
+        self._views[to] = view_digest(self.session, shown)
+        return Delivery(tuple((u, NO_BOX if u == to else boxes[u][to]) for u in shown))
+
+    def _survivor_list(self, survivors: tuple[int, ...]) -> SurvivorList:
+        if not self._wire.signed:
+            return SurvivorList(survivors)
+        message = SurvivorList(survivors, tuple(self._digests[id_] for id_ in survivors))
+        self._agreed = survivors_digest(self.session, message.entries)
+        return message
+
+    def _proof(self) -> ConsistencyProof:
+        """Of each survivor its vote, or its masked input's signature if it did not vote."""
+        votes, inputs = self._signatures[MessageType.CONSISTENCY], self._signatures[MessageType.MASKED_INPUT]
+        return ConsistencyProof(
+            tuple(
+                Evidence(id_, MessageType.CONSISTENCY, self._agreed, votes[id_])
+                if id_ in votes
+                else Evidence(id_, MessageType.MASKED_INPUT, self._digests[id_], inputs[id_])
+                for id_ in self._survivors
+            )
+        )
 
     def _open(self) -> tuple[Event, ...]:
         survivors, total = self._survivors, self._sum
@@ -282,3 +319,7 @@ class ServerSession:
 def _without(ids: tuple[int, ...], gone: tuple[int, ...]) -> tuple[int, ...]:
     excluded = set(gone)
     return tuple(id_ for id_ in ids if id_ not in excluded)
+
+
+def _with(one: int, ids: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted((one, *ids)))

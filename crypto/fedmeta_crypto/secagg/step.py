@@ -60,7 +60,8 @@ class SurvivorsAnnounced:
     Attributes:
         survivors: the members of U3; the server's bare word unless the strength is a signed one.
         honest_guaranteed: fewest honest clients, this one included, in whatever the server can open: survivors less
-            the policy's corrupt ones where signatures prove the survivors, otherwise 0.
+            the policy's corrupt ones where signatures prove the survivors, at most k - t + 2 on a random graph, and 0
+            without signatures.
     """
 
     survivors: tuple[int, ...]

@@ -27,13 +27,14 @@ def new(strength, corrupt=1):
 def share_badly(rehearsal, dealers):
     """Collect the shares; `dealers` maps a bad dealer to those to whom he deals nonsense."""
     original = client_module.split
-    index = {id_: i for i, id_ in enumerate(rehearsal.parameters.cohort)}
 
     def bent(dealer):
+        near = rehearsal.parameters.neighbours_of(dealer, rehearsal.server.session)
+
         def split(*arguments, **rest):
             rows = original(*arguments, **rest)
             for holder in dealers.get(dealer, ()):
-                rows[index[holder]] = (rows[index[holder]] + 1) % PRIME
+                rows[near.index(holder)] = (rows[near.index(holder)] + 1) % PRIME
             return rows
 
         return split

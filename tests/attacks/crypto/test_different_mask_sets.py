@@ -8,7 +8,7 @@ from crypto_rounds import Rehearsal, read_as, signed_by, signed_plan
 from fedmeta_crypto import SERVER, Phase
 from fedmeta_crypto.errors import BadMessage, InconsistentRoster, UnsafeSurvivors
 from fedmeta_crypto.messages import Delivery, SurvivorList
-from fedmeta_crypto.wire import content_digest, payload_of, signature_of
+from fedmeta_crypto.wire import content_digest, payload_of
 
 
 @pytest.fixture
@@ -37,10 +37,8 @@ def test_a_lying_server_gets_no_vote_of_the_misled_client(misled):
     misled.inbox = {id_: message for id_, message in misled.inbox.items() if id_ != 3}
     misled.mask()
     full = read_as(SurvivorList, misled.inbox[13], signed=True)
-    rows = {entry[0]: (entry[1], signature) for entry, signature in zip(full.entries, full.signatures, strict=True)}
-    rows[3] = (content_digest(payload_of(sent[3])), signature_of(sent[3]))
-    entries = tuple((id_, rows[id_][0]) for id_ in sorted(rows))
-    lie = signed_by(SERVER, SurvivorList(entries, tuple(rows[id_][1] for id_ in sorted(rows))), misled)
+    rows = dict(full.entries) | {3: content_digest(payload_of(sent[3]))}
+    lie = signed_by(SERVER, SurvivorList(*zip(*sorted(rows.items()), strict=True)), misled)
     with pytest.raises(UnsafeSurvivors, match="not in the mask set"):
         misled.clients[3].receive(lie)
 

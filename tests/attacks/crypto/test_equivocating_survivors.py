@@ -7,15 +7,15 @@ from crypto_rounds import Rehearsal, identity_of, read_as, signed_by, signed_pla
 from fedmeta_crypto import SERVER, Phase
 from fedmeta_crypto.errors import BadSignature, Equivocation, InconsistentRoster, OutOfOrder, UnsafeSurvivors
 from fedmeta_crypto.keys import DIGEST_BYTES
-from fedmeta_crypto.messages import ConsistencyProof, ConsistencyVote, SurvivorList
-from fedmeta_crypto.wire import Header, content_digest, signature_of, statement
+from fedmeta_crypto.messages import ConsistencyProof, ConsistencyVote, Evidence, SurvivorList
+from fedmeta_crypto.wire import Header, MessageType, content_digest, payload_of, signature_of, statement
 
 
 def without(rehearsal, gone):
     """The true list less one survivor, signed by the server; sound in itself."""
     full = read_as(SurvivorList, rehearsal.inbox[rehearsal.parameters.cohort[0]], signed=True)
-    rows = [(e, s) for e, s in zip(full.entries, full.signatures, strict=True) if e[0] != gone]
-    return signed_by(SERVER, SurvivorList(tuple(e for e, _ in rows), tuple(s for _, s in rows)), rehearsal)
+    rows = [entry for entry in full.entries if entry[0] != gone]
+    return signed_by(SERVER, SurvivorList(*zip(*rows, strict=True)), rehearsal)
 
 
 def votes_of(rehearsal, list_of):
@@ -27,9 +27,14 @@ def votes_of(rehearsal, list_of):
     return votes
 
 
-def proof_of(rehearsal, votes):
-    rows = tuple((id_, digest, signature) for id_, (digest, signature) in sorted(votes.items()))
-    return signed_by(SERVER, ConsistencyProof(rows), rehearsal)
+def proof_of(rehearsal, votes, inputs=()):
+    """Votes, and for the ids in `inputs` the masked input's own signature instead."""
+    rows = {id_: Evidence(id_, MessageType.CONSISTENCY, *vote) for id_, vote in votes.items()}
+    for id_ in inputs:
+        sent = rehearsal.sent[5, id_]
+        digest = content_digest(payload_of(sent))
+        rows[id_] = Evidence(id_, MessageType.MASKED_INPUT, digest, signature_of(sent))
+    return signed_by(SERVER, ConsistencyProof(tuple(rows[id_] for id_ in sorted(rows))), rehearsal)
 
 
 def colluders_vote(rehearsal, id_, digest):
@@ -55,8 +60,11 @@ def test_two_lists_two_halves(n, colluders):
         same = {peer: vote for peer, vote in votes.items() if vote[0] == votes[id_][0]}
         same |= {peer: colluders_vote(rehearsal, peer, votes[id_][0]) for peer in bad}
         assert len(same) < rehearsal.parameters.quorum
+        seen = [entry[0] for entry in read_as(SurvivorList, lists[id_], signed=True).entries]
+        same = {peer: vote for peer, vote in same.items() if peer in seen}
+        rest = [peer for peer in seen if peer not in same]
         with pytest.raises(UnsafeSurvivors, match="quorum"):
-            rehearsal.clients[id_].receive(proof_of(rehearsal, same))
+            rehearsal.clients[id_].receive(proof_of(rehearsal, same, rest))
         with pytest.raises(Equivocation):
             rehearsal.clients[id_].receive(proof_of(rehearsal, votes))
     assert all(client.phase.name == "ABORTED" for id_, client in rehearsal.clients.items() if id_ in honest)
@@ -83,6 +91,7 @@ def test_votes_that_do_not_count():
     cases = [
         ({}, UnsafeSurvivors),
         ({3: honest[3], 13: honest[13]}, UnsafeSurvivors),
+        ({13: honest[13], 23: honest[23], 33: (mine, honest[23][1])}, BadSignature),
         ({13: honest[13], 23: (mine, bytes(64)), 33: honest[33]}, BadSignature),
         ({13: honest[13], 23: (mine, honest[13][1]), 33: honest[33]}, BadSignature),
         (honest | strangers, InconsistentRoster),
@@ -92,7 +101,9 @@ def test_votes_that_do_not_count():
         with pytest.raises(error):
             rehearsal.clients[3].receive(proof_of(rehearsal, votes))
     assert rehearsal.parameters.quorum == 3
-    step = rehearsal.clients[3].receive(proof_of(rehearsal, {i: honest[i] for i in (13, 23, 33)}))
+    with pytest.raises(UnsafeSurvivors, match="quorum"):
+        rehearsal.clients[3].receive(proof_of(rehearsal, {13: honest[13], 23: honest[23]}, inputs=(33,)))
+    step = rehearsal.clients[3].receive(proof_of(rehearsal, {i: honest[i] for i in (3, 13, 23)}, inputs=(33,)))
     assert len(step.send) == 1 and step.events[0].honest_guaranteed == 4
 
 

@@ -52,7 +52,7 @@ def test_one_fewer_survivor_gives_no_share(n, corrupt, dropped):
     # A server that goes on all the same
     rehearsal = Rehearsal(signed_plan(n, corrupt=corrupt, dropped=dropped)).until(Phase.CONSISTENCY)
     full = read_as(SurvivorList, rehearsal.inbox[3], signed=True)
-    fewer = SurvivorList(full.entries[: n - dropped - 1], full.signatures[: n - dropped - 1])
-    for id_, _ in fewer.entries:
+    fewer = SurvivorList(full.ids[: n - dropped - 1], full.digests[: n - dropped - 1])
+    for id_ in fewer.ids:
         with pytest.raises(UnsafeSurvivors, match="announced"):
             rehearsal.clients[id_].receive(signed_by(SERVER, fewer, rehearsal))

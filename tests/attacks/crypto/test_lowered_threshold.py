@@ -5,7 +5,7 @@ import pytest
 from crypto_rounds import plan, policy
 
 from fedmeta_crypto import ClientSession, RoundParameters
-from fedmeta_crypto.errors import BadSignature, PlanRefused, Unsupported
+from fedmeta_crypto.errors import BadMessage, BadSignature, PlanRefused, Unsupported
 
 
 def test_majority_is_the_default_floor():
@@ -53,12 +53,25 @@ def test_unsound_plans_cannot_be_made(changes):
         plan(**({"n": 4} | changes))
 
 
-@pytest.mark.parametrize("at", [55, 56])
-@pytest.mark.parametrize("code", [0, 2, 3, 255])
-def test_reserved_strengths_and_graphs(at, code):
+@pytest.mark.parametrize(
+    ("at", "code", "error"),
+    [
+        (55, 0, Unsupported),
+        (55, 2, BadSignature),
+        (55, 3, BadSignature),
+        (55, 255, Unsupported),
+        (56, 0, Unsupported),
+        (56, 2, BadMessage),
+        (56, 3, BadMessage),
+        (56, 255, Unsupported),
+        (59, 0, BadMessage),
+    ],
+)
+def test_other_strengths_and_graphs(at, code, error):
+    """Codes that mean nothing, signed strengths without a signature, and a graph that its numbers are not."""
     message = bytearray(plan().to_message())
     message[at] = code
-    with pytest.raises(BadSignature if (at, code) == (55, 3) else Unsupported):
+    with pytest.raises(error):
         RoundParameters.from_message(bytes(message), max_bytes=10**4)
 
 

@@ -69,7 +69,7 @@ def test_announced_sizes():
         with pytest.raises(ProtocolError):
             ClientSession(plan(**changes).to_message(), client_id=3, policy=policy())
     message = bytearray(plan().to_message())
-    for at in (55 + 16, 55 + 20):  # cohort size, body size
+    for at in (55 + 24, 55 + 28):  # cohort size, body size
         broken = message[:at] + HUGE + message[at + 4 :]
         error, peak = peak_of(lambda b=bytes(broken): ClientSession(b, client_id=3, policy=policy()))
         assert error.code == "SFM-223" and peak < 100_000

@@ -14,7 +14,7 @@ def test_a_second_list_gets_no_second_vote():
     rehearsal = Rehearsal(signed_plan(4)).until(Phase.CONSISTENCY)
     client, message = rehearsal.clients[3], rehearsal.inbox[3]
     full = read_as(SurvivorList, message, signed=True)
-    fewer = signed_by(SERVER, SurvivorList(full.entries[:-1], full.signatures[:-1]), rehearsal)
+    fewer = signed_by(SERVER, SurvivorList(full.ids[:-1], full.digests[:-1]), rehearsal)
     step = client.receive(message)
     assert [Record.from_bytes(r).kind for r in step.persist] == [RecordKind.SURVIVORS_SIGNED]
     for again in (message, fewer):
@@ -28,7 +28,7 @@ def test_a_second_proof_gets_no_second_answer():
     client, message = rehearsal.clients[3], rehearsal.inbox[3]
     step = client.receive(message)
     assert [Record.from_bytes(r).kind for r in step.persist] == [RecordKind.ANSWERED]
-    fewer = signed_by(SERVER, ConsistencyProof(read_as(ConsistencyProof, message).votes[:3]), rehearsal)
+    fewer = signed_by(SERVER, ConsistencyProof(read_as(ConsistencyProof, message).evidence[:3]), rehearsal)
     for again in (message, fewer):
         with pytest.raises(Repeated):
             client.receive(again)

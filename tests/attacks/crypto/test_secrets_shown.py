@@ -63,7 +63,7 @@ def test_texts_hold_no_secret(watched):
     texts = [repr(client), str(client), repr(client._secrets), repr(client._mine)]
     texts += [repr(rehearsal.events[number, 3]) for number in (3, 5)]
     with pytest.raises(ProtocolError) as caught:
-        client.receive(rehearsal.inbox[3][:-1] + b"\x01")
+        client.receive(rehearsal.inbox[3][:-1] + bytes([rehearsal.inbox[3][-1] ^ 1]))
     texts += [str(caught.value), repr(caught.value)]
     step = client.receive(rehearsal.inbox[3])
     texts += [repr(step), repr(step.send[0])]

@@ -9,7 +9,6 @@ from crypto_rounds import HONEST, Rehearsal, identity_of, people_of, plan, signe
 from fedmeta_crypto import SERVER, ClientSession, Phase, RoundParameters, ServerSession, Strength
 from fedmeta_crypto.errors import BadSignature, PlanRefused
 from fedmeta_crypto.graph import assured
-from fedmeta_crypto.secagg.parameters import Graph
 
 SIGN = identity_of(SERVER).sign
 
@@ -63,8 +62,8 @@ def test_numbers_of_another_assumption(corrupt, dropped):
 def test_the_default_policy_counts_a_tenth_and_the_colluders():
     expected = signed_plan(20, corrupt=2, dropped=2)
     plain = signed_policy(expected, corrupt_fraction=0.1, colluders=0, dropout_fraction=0.1)
-    assert plain.assured(20) == assured(20, corrupt=2, dropped=2)
-    assert replace(plain, colluders=5).assured(20).corrupt == 5
+    assert plain.graph(20, Strength.MALICIOUS) == assured(20, corrupt=2, dropped=2)
+    assert replace(plain, colluders=5).graph(20, Strength.MALICIOUS).corrupt == 5
     join(expected, plain)
     with pytest.raises(PlanRefused, match="corrupt=5"):
         join(expected, replace(plain, colluders=5))
@@ -81,21 +80,17 @@ def test_the_default_policy_counts_a_tenth_and_the_colluders():
         {"corrupt": 10},
         {"identities": b""},
         {"identities": bytes(31)},
-        {"strength": Strength.SEMI_MALICIOUS},
         {"strength": Strength.SEMI_HONEST},
-        {"graph": Graph.CIRCULANT},
+        {"neighbours": 8},
+        {"neighbours": 5},
+        {"neighbours": 2, "threshold": 2},
+        {"neighbours": 10},
     ],
 )
 def test_unsound_signed_plans_cannot_be_made(changes):
     parameters = signed_plan(10, corrupt=1, dropped=1)
     with pytest.raises(PlanRefused):
         replace(parameters, **changes)
-
-
-def test_more_than_the_complete_graph_is_for():
-    with pytest.raises(PlanRefused, match="cohort size under signatures"):
-        signed_plan(129, corrupt=12, dropped=12)
-    assert signed_plan(128, corrupt=12, dropped=12).threshold == 70
 
 
 @pytest.mark.parametrize("at", ["client", "server"])

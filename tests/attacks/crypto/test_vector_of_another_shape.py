@@ -40,7 +40,7 @@ def test_attachment_hash_has_32_bytes(ready):
 @pytest.mark.parametrize("values", [[0] * 4, [0] * 6, [], [2**12 - 1] * 7])
 def test_peer_sends_another_vector(ready, values, bits):
     header = Header(MessageType.MASKED_INPUT, ready.server.session, 1, 3)
-    payload = MaskedInput(bytes(32), ready.server._view, np.array(values, np.uint32), bits).payload()
+    payload = MaskedInput(bytes(32), ready.server._views[3], np.array(values, np.uint32), bits).payload()
     with pytest.raises(ProtocolError) as caught:
         ready.server.receive(frame(header, payload), sender=3)
     assert caught.value.sender == 3
@@ -57,7 +57,7 @@ def test_peer_masks_for_another_view(ready):
 def test_bits_beyond_the_last_value(ready):
     """Five values of 12 bits fill seven bytes and a half: the other half must be zero."""
     header = Header(MessageType.MASKED_INPUT, ready.server.session, 1, 3)
-    payload = bytearray(MaskedInput(bytes(32), ready.server._view, np.zeros(5, np.uint32), 12).payload())
+    payload = bytearray(MaskedInput(bytes(32), ready.server._views[3], np.zeros(5, np.uint32), 12).payload())
     payload[-1] |= 0x10
     with pytest.raises(BadMessage, match="beyond the last value"):
         ready.server.receive(frame(header, bytes(payload)), sender=3)
@@ -66,7 +66,7 @@ def test_bits_beyond_the_last_value(ready):
 def test_values_of_another_width(ready):
     """The right number of values, packed for a larger ring."""
     header = Header(MessageType.MASKED_INPUT, ready.server.session, 1, 3)
-    payload = MaskedInput(bytes(32), ready.server._view, np.full(5, 2**12, np.uint32), 16).payload()
+    payload = MaskedInput(bytes(32), ready.server._views[3], np.full(5, 2**12, np.uint32), 16).payload()
     with pytest.raises(ProtocolError):
         ready.server.receive(frame(header, payload), sender=3)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmeta_crypto.errors import PlanRefused
-from fedmeta_crypto.graph import assured, neighbours, order, published, tails
+from fedmeta_crypto.graph import assured, neighbours, published, ring, tails
 
 SEMI_HONEST = [
     (100, 0.05, 0.05, 12, 6),
@@ -82,7 +82,8 @@ def test_circulant_survives_any_removal_of_fewer_than_k(n, half, data):
     k = 2 * half
     if k >= n - 1:
         return
-    graph = neighbours(tuple(range(n)), k)
+    ids = tuple(range(n))
+    graph = {id_: neighbours(ids, k, of=id_, session=b"s") for id_ in ids}
     assert all(len(set(peers)) == k and id_ not in peers for id_, peers in graph.items())
     assert all(id_ in graph[peer] for id_, peers in graph.items() for peer in peers)
     removed = data.draw(st.sets(st.integers(0, n - 1), max_size=k - 1))
@@ -106,11 +107,17 @@ def test_hypergeometric_tails_against_enumeration():
 
 def test_order_depends_on_the_session_and_is_a_permutation():
     ids = tuple(range(1, 40))
-    one, two = order(ids, bytes(32)), order(ids, bytes([1]) * 32)
+    one, two = ring(ids, bytes(32))[0], ring(ids, bytes([1]) * 32)[0]
     assert sorted(one) == list(ids) and one != two
 
 
 def test_odd_or_tiny_circulants_are_refused():
     for k in (0, 3):
         with pytest.raises(PlanRefused):
-            neighbours(tuple(range(10)), k)
+            neighbours(tuple(range(10)), k, of=0, session=b"s")
+
+
+@pytest.mark.parametrize(("n", "honest"), [(100, 12), (1000, 38)])
+def test_honest_clients_in_what_a_random_graph_lets_a_server_open(n, honest):
+    found = published(n, corrupt_fraction=0.1, dropout_fraction=0.1, malicious=True)
+    assert found.fewest_honest == honest
