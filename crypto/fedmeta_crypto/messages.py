@@ -7,7 +7,7 @@
 | 2  | `Roster`           | server to client | count, (id, advertisement [, its signature 64])*         |
 | 3  | `SealedShares`     | client to server | count, (receiver, size u16, box)*                        |
 | 4  | `Delivery`         | server to client | count, (dealer, size u16, box)*; own box all zeros       |
-| 5  | `MaskedInput`      | client to server | attachment hash 32, view digest 32, count, u32*          |
+| 5  | `MaskedInput`      | client to server | attachment hash 32, view digest 32, count, b bits each * |
 | 6  | `SurvivorList`     | server to client | count, (id [, digest 32 of its M5's payload])*           |
 | 7  | `ConsistencyVote`  | client to server | digest 32 of session and survivors                       |
 | 8  | `ConsistencyProof` | server to client | count, (id, type u8, digest 32, signature 64)*           |
@@ -25,10 +25,9 @@ from operator import lt
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fedmeta_crypto.keys import DIGEST_BYTES, LABEL, PUBLIC_BYTES
-from fedmeta_crypto.ring import MAX_BITS, from_wire, to_wire, wire_bytes
+from fedmeta_crypto.ring import MAX_BITS, Residues, from_wire, to_wire, wire_bytes
 from fedmeta_crypto.sealed import BOX_BYTES, KINDS, SECRET_WORDS, SHARE_BYTES, SecretKind
 from fedmeta_crypto.shamir import is_packed
 from fedmeta_crypto.wire import FRAME_BYTES, SERVER, SIGNATURE_BYTES, MessageType, Reader
@@ -176,18 +175,22 @@ class Delivery(_Boxes):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskedInput:
-    """M5: the masked vector, bound to an application's attachment and to the sender's mask set."""
+    """M5: the masked vector in native words, bound to an application's attachment and to the sender's mask set."""
 
     TYPE: ClassVar = MessageType.MASKED_INPUT
     attachment_hash: bytes
     view_digest: bytes
-    vector: NDArray[np.uint32] = field(repr=False)
+    vector: Residues = field(repr=False)
     bits: int = MAX_BITS
+
+    def parts(self) -> tuple[bytes | memoryview, ...]:
+        """The pieces of `payload`; the last may be the vector's own memory, so that framing copies it once."""
+        body = to_wire(self.vector, bits=self.bits)
+        return self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body
 
     def payload(self) -> bytes:
         """Canonical bytes."""
-        body = to_wire(self.vector, bits=self.bits)
-        return b"".join((self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body))
+        return b"".join(self.parts())
 
     @classmethod
     def read(cls, reader: Reader, *, bits: int, length: int, sender: int) -> Self:

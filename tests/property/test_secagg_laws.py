@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fedmeta_crypto import Phase, RoundParameters, Strength, TooFewSurvivors
+from fedmeta_crypto import Phase, RoundParameters, Strength, TooFewSurvivors, ring
 from fedmeta_crypto.correction import correct
 from fedmeta_crypto.graph import majority_against
 from fedmeta_crypto.messages import (
@@ -32,7 +32,7 @@ from fedmeta_crypto.ring import ring_mask
 from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
 from fedmeta_crypto.secagg.parameters import session_of
 from fedmeta_crypto.shamir import PRIME, is_packed, pack, reconstruct, split, unpack
-from fedmeta_crypto.wire import Header, MessageType, Reader, frame, unframe
+from fedmeta_crypto.wire import Header, MessageType, Reader, content_digest, frame, frame_parts, unframe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from crypto_rounds import Rehearsal, plan, signed_plan, sparse_plan
@@ -154,6 +154,23 @@ def test_the_sum_is_exact_or_the_round_fails_by_name(case, seed):
 @settings(max_examples=1000, deadline=None)
 def test_the_sum_is_exact_in_a_thousand_rounds(case, seed):
     check_exactness(case, seed)
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("bits", range(8, 33))
+def test_every_ring_is_exact(bits, native):
+    """One of seven lost before its input and one after it, at both strengths; inputs of uint32 or of native words."""
+    for parameters in (plan(7, bits=bits, length=77), signed_plan(7, bits=bits, length=77, dropped=1)):
+        rehearsal = Rehearsal(parameters, seed=str(bits))
+        if native:
+            rehearsal.vectors = {id_: vector.astype(ring.word(bits)) for id_, vector in rehearsal.vectors.items()}
+        given_ = {id_: vector.copy() for id_, vector in rehearsal.vectors.items()}
+        rehearsal.advertise().share().deliver().mask([13]).agree().unmask([23])
+        expected = sum(given_[id_].astype(np.int64) for id_ in (3, 23, 33, 43, 53, 63)) % 2**bits
+        opened = rehearsal.opened
+        assert opened.survivors == (3, 23, 33, 43, 53, 63)
+        assert opened.total.dtype == np.uint32 and np.array_equal(opened.total, expected)
+        assert all(np.array_equal(rehearsal.vectors[id_], vector) for id_, vector in given_.items())
 
 
 @given(
@@ -287,6 +304,12 @@ def test_masked_input_round_trip(bits, values, attachment, view):
     reader = Reader(memoryview(payload), sender=1, where="test")
     decoded = MaskedInput.read(reader, bits=bits, length=len(values), sender=1)
     assert np.array_equal(decoded.vector, vector) and decoded.payload() == payload
+    assert decoded.vector.dtype == ring.word(bits)
+    header, sign = Header(message.TYPE, bytes(32), 1, 1), lambda words: words + words
+    assert frame_parts(header, message.parts(), None, content=b"") == frame(header, payload)
+    content = content_digest(*message.parts())
+    assert content == content_digest(payload)
+    assert frame_parts(header, message.parts(), sign, content=content) == frame(header, payload, sign)
 
 
 @given(rounds(), B32, B32, st.binary(max_size=64), st.integers(1, 2**63 - 1))

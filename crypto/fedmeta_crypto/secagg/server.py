@@ -44,7 +44,7 @@ from fedmeta_crypto.messages import (
     survivors_digest,
     view_digest,
 )
-from fedmeta_crypto.ring import reduce_in_place
+from fedmeta_crypto.ring import reduce_in_place, word
 from fedmeta_crypto.sealed import NO_BOX, SecretKind
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.opening import open_sum
@@ -112,7 +112,7 @@ class ServerSession:
         self._survivors: tuple[int, ...] = ()
         # Of each M1, M5 and M7 as the round needs them; empty bytes without signatures.
         self._signatures: dict[MessageType, dict[int, bytes]] = {kind: {} for kind in _COLLECTED_IN}
-        self._sum = np.zeros(parameters.length, np.uint32)
+        self._sum = np.zeros(parameters.length, word(parameters.modulus_bits))
         self._answers: dict[int, dict[int, bytes]] = {}
 
     def __repr__(self) -> str:
@@ -307,13 +307,13 @@ class ServerSession:
         reduce_in_place(total, self.parameters.modulus_bits)
         self._answers = {}
         self.phase = Phase.DONE
-        opened = SumOpened(total, survivors, _without(self.parameters.cohort, survivors))
+        opened = SumOpened(total.astype(np.uint32, copy=False), survivors, _without(self.parameters.cohort, survivors))
         return (opened,) if corrected is None else (corrected, opened)
 
     def _fail(self) -> None:
         self.phase = Phase.FAILED
         self._boxes, self._answers = {}, {}
-        self._sum = np.zeros(0, np.uint32)
+        self._sum = np.zeros(0, self._sum.dtype)
 
 
 def _without(ids: tuple[int, ...], gone: tuple[int, ...]) -> tuple[int, ...]:
