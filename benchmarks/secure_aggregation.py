@@ -20,7 +20,7 @@ import os
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from crowd import Crowd, Processes, Setting, expected_sum
@@ -68,7 +68,9 @@ def policy_for(args: argparse.Namespace, people: AllowList) -> tuple[ClientPolic
     raise SystemExit(f"no policy of {n} clients wants {wanted} neighbours at {args.mode}")
 
 
-def parameters_for(args: argparse.Namespace, policy: ClientPolicy, people: AllowList, lost: list[int]):
+def parameters_for(
+    args: argparse.Namespace, policy: ClientPolicy, people: AllowList, lost: list[int]
+) -> RoundParameters:
     """The round as announced; its nonce is drawn again while the graph leaves someone without t survivors."""
     n, strength = args.clients, MODES[args.mode]
     graph = policy.graph(n, strength)
@@ -112,7 +114,7 @@ def one_round(args: argparse.Namespace) -> dict[str, object]:
         seconds[phase] += time.perf_counter() - start
         return step
 
-    def collect(phase: str, answers) -> Step:
+    def collect(phase: str, answers: Iterable[tuple[int, bytes]]) -> Step:
         last = Step()
         for id_, message in answers:
             last = serve(phase, lambda id_=id_, message=message: server.receive(message, sender=id_))
