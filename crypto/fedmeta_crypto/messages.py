@@ -20,6 +20,7 @@ strengths.
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import lt
 from typing import ClassVar, NamedTuple, Self
@@ -55,6 +56,7 @@ _FIXED_BYTES = {
     MessageType.ADVERTISEMENT: 2 * PUBLIC_BYTES + DIGEST_BYTES,
     MessageType.CONSISTENCY: DIGEST_BYTES,
 }
+_NO_HIGH_BITS = bytes(SHARE_BYTES - 2 * SECRET_WORDS)  # nearly every share: no word is 65536
 _KIND = {kind.value: kind for kind in KINDS}
 _PROVES = {kind.value: kind for kind in (MessageType.MASKED_INPUT, MessageType.CONSISTENCY)}
 
@@ -85,7 +87,7 @@ def max_bytes(kind: MessageType, *, members: int, length: int, signed: bool = Fa
     return rest + _U32.size + members * (_SIGNED_ITEM_BYTES if signed else _ITEM_BYTES)[kind]
 
 
-def _check_ids(reader: Reader, ids: list[int]) -> None:
+def _check_ids(reader: Reader, ids: Sequence[int]) -> None:
     if not all(map(lt, ids, ids[1:])) or (ids and ids[-1] == SERVER):
         raise reader.refuse("ids are not strictly increasing client ids")
 
@@ -152,11 +154,11 @@ class _Boxes:
         """Parse, or raise a `PeerProtocolError`."""
         block = reader.view(reader.count(_BOX.size) * _BOX.size)
         reader.finish()
-        rows = list(_BOX.iter_unpack(block))
-        _check_ids(reader, [id_ for id_, _, _ in rows])
-        if [size for _, size, _ in rows] != [BOX_BYTES] * len(rows):
+        ids, sizes, boxes = tuple(zip(*_BOX.iter_unpack(block), strict=True)) or ((), (), ())
+        _check_ids(reader, ids)
+        if sizes.count(BOX_BYTES) != len(sizes):
             raise reader.refuse("a box of another size")
-        return cls(tuple([(id_, box) for id_, _, box in rows]))
+        return cls(tuple(zip(ids, boxes, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,7 @@ class UnmaskingShares:
             kind = _KIND.get(code)
             if kind is None or size != SHARE_BYTES:
                 raise reader.refuse(f"an answer of kind {code} with {size} bytes")
-            if not is_packed(share, SECRET_WORDS):
+            if share[2 * SECRET_WORDS :] != _NO_HIGH_BITS and not is_packed(share, SECRET_WORDS):
                 raise reader.refuse("a share that is not in packed form")
             answers.append(Answer(peer, kind, share))
         _check_ids(reader, [answer.peer for answer in answers])

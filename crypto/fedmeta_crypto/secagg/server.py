@@ -204,11 +204,10 @@ class ServerSession:
             raise BadMessage("a vote for other survivors", sender=sender, where="consistency")
 
     def _take_answers(self, shares: UnmaskingShares, sender: int) -> None:
-        alive = set(self._survivors)
-        near = set(self._near(sender, self._mask_set))
+        alive, near = set(self._survivors), set(self._near(sender, self._mask_set))
+        seed, key = SecretKind.SELF_MASK, SecretKind.MASK_KEY  # looked up once: there are k answers each
         for peer, kind, _ in shares.answers:
-            right = SecretKind.SELF_MASK if peer in alive else SecretKind.MASK_KEY
-            if peer not in near or kind is not right:
+            if peer not in near or kind is not (seed if peer in alive else key):
                 raise BadMessage(f"an answer nobody asked for, on {peer}", sender=sender, where="unmasking")
         self._answers[sender] = {peer: share for peer, _, share in shares.answers}
 
@@ -257,8 +256,11 @@ class ServerSession:
 
     def _near(self, id_: int, among: tuple[int, ...] = ()) -> tuple[int, ...]:
         """A client's neighbours among this phase's members, or among others."""
-        there = frozenset(among or self._members)
-        return tuple([peer for peer in self.parameters.neighbours_of(id_, self.session) if peer in there])
+        there, near = among or self._members, self.parameters.neighbours_of(id_, self.session)
+        if len(there) == len(self.parameters.cohort):
+            return near
+        gone = frozenset(self.parameters.cohort).difference(there)
+        return near if gone.isdisjoint(near) else tuple([peer for peer in near if peer not in gone])
 
     def _roster(self, ids: tuple[int, ...]) -> Roster:
         signatures = self._signatures[MessageType.ADVERTISEMENT]
@@ -268,7 +270,7 @@ class ServerSession:
     def _delivery(self, to: int, boxes: dict[int, dict[int, bytes]]) -> Delivery:
         shown = _with(to, self._near(to))
         self._views[to] = view_digest(self.session, shown)
-        return Delivery(tuple((u, NO_BOX if u == to else boxes[u][to]) for u in shown))
+        return Delivery(tuple([(u, NO_BOX if u == to else boxes[u][to]) for u in shown]))
 
     def _survivor_list(self, survivors: tuple[int, ...]) -> SurvivorList:
         if not self._wire.signed:
