@@ -40,6 +40,9 @@ check: $(V)/.dev
 
 bench: $(V)/.dev
 	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21
+	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21 --mode malicious
+	$(V)/bin/python benchmarks/mask_loop.py
+	$(V)/bin/python benchmarks/large_rounds.py
 	$(V)/bin/python benchmarks/demo_cost.py
 	$(V)/bin/python benchmarks/hospital.py --seeds 20
 

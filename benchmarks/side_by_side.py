@@ -154,7 +154,8 @@ def about(command: list[str], runs: Runs) -> str:
     """A footnote: what a run cost besides, and with which threshold."""
     threshold, memory = runs.median(command, "params", "threshold"), runs.median(command, "peak_memory_bytes")
     sent = runs.median(command, "upload_bytes_per_client")
-    return f"threshold {threshold:.0f}, upload {sent:,.0f} B a client, peak memory {memory / 1e6:.0f} MB"
+    seconds = runs.median(command, "client_seconds", "total")  # Flower's with its rounding of floats
+    return f"threshold {threshold:.0f}, client {seconds:.4f} s, upload {sent:,.0f} B, peak memory {memory / 1e6:.0f} MB"
 
 
 def main() -> None:
