@@ -54,9 +54,9 @@ def main() -> None:
         share = median("all_clients_verifying_seconds") / clients
         reached = wall <= row.seconds and (row.megabytes is None or memory <= row.megabytes)
         limit = f"{row.seconds:g} s" + (f", {row.megabytes:g} MB" if row.megabytes else "")
+        size = f"n=1000 k={row.neighbours + 1} t={runs[0]['params']['threshold']} {row.mode}"
         print(
-            f"n=1000 k={row.neighbours + 1} t={runs[0]['params']['threshold']} {row.mode}: {wall:.1f} s, {memory:.0f} MB "
-            f"in all processes (wanted {limit}: {'yes' if reached else 'no'}); all clients together {clients:.0f} s of "
+            f"{size}: {wall:.1f} s, {memory:.0f} MB in all processes (wanted {limit}: {'yes' if reached else 'no'}); all clients together {clients:.0f} s of "
             f"computing, {100 * share:.0f} % of it verifying signatures; median of {args.repeat}"
         )
 
