@@ -56,8 +56,9 @@ def main() -> None:
         limit = f"{row.seconds:g} s" + (f", {row.megabytes:g} MB" if row.megabytes else "")
         size = f"n=1000 k={row.neighbours + 1} t={runs[0]['params']['threshold']} {row.mode}"
         print(
-            f"{size}: {wall:.1f} s, {memory:.0f} MB in all processes (wanted {limit}: {'yes' if reached else 'no'}); all clients together {clients:.0f} s of "
-            f"computing, {100 * share:.0f} % of it verifying signatures; median of {args.repeat}"
+            f"{size}: {wall:.1f} s, {memory:.0f} MB in all processes (wanted {limit}: {'yes' if reached else 'no'}); "
+            f"all clients together {clients:.0f} s of computing, {100 * share:.0f} % of it verifying signatures; "
+            f"median of {args.repeat}"
         )
 
 
