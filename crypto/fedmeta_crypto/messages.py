@@ -12,10 +12,12 @@
 | 7  | `ConsistencyVote`  | client to server | digest 32 of session and survivors                       |
 | 8  | `ConsistencyProof` | server to client | count, (id, type u8, digest 32, signature 64)*           |
 | 9  | `UnmaskingShares`  | client to server | count, (peer, kind u8, size u16, share)*                 |
+| 10 | `RoundRecord`      | server to client | the application's bytes, in `records`                    |
+| 11 | `Countersignature` | client to server | digest 32 of session, survivors and record, in `records` |
 
 M2 and M4 list the receiver and its neighbours, M6 and M8 every survivor. Ids are strictly increasing in every list:
-that is the canonical form, and it excludes repetition. What stands in brackets, M7 and M8 belong to the signed
-strengths.
+that is the canonical form, and it excludes repetition. What stands in brackets, M7, M8, M10 and M11 belong
+to the signed strengths.
 """
 
 import hashlib
@@ -28,6 +30,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 
 from fedmeta_crypto.keys import DIGEST_BYTES, LABEL, PUBLIC_BYTES
+from fedmeta_crypto.records import MAX_RECORD_BYTES, Countersignature, RoundRecord
 from fedmeta_crypto.ring import MAX_BITS, Residues, from_wire, to_wire, wire_bytes
 from fedmeta_crypto.sealed import BOX_BYTES, KINDS, SECRET_WORDS, SHARE_BYTES, SecretKind
 from fedmeta_crypto.shamir import is_packed
@@ -52,9 +55,11 @@ _SIGNED_ITEM_BYTES = _ITEM_BYTES | {
     MessageType.SURVIVORS: _SIGNED_SURVIVOR.size,
     MessageType.CONSISTENCY_PROOF: _EVIDENCE.size,
 }
-_FIXED_BYTES = {
+_MOST_BYTES = {  # of a payload whose size hangs on nothing in the round
     MessageType.ADVERTISEMENT: 2 * PUBLIC_BYTES + DIGEST_BYTES,
     MessageType.CONSISTENCY: DIGEST_BYTES,
+    MessageType.RECORD: MAX_RECORD_BYTES,
+    MessageType.COUNTERSIGNATURE: DIGEST_BYTES,
 }
 _NO_HIGH_BITS = bytes(SHARE_BYTES - 2 * SECRET_WORDS)  # nearly every share: no word is 65536
 _KIND = {kind.value: kind for kind in KINDS}
@@ -80,8 +85,8 @@ def masked_input_bytes(length: int, bits: int = MAX_BITS) -> int:
 def max_bytes(kind: MessageType, *, members: int, length: int, signed: bool = False) -> int:
     """The most bytes a message of this kind can need in a round of that size."""
     rest = FRAME_BYTES + (SIGNATURE_BYTES if signed else 0)
-    if kind in _FIXED_BYTES:
-        return rest + _FIXED_BYTES[kind]
+    if kind in _MOST_BYTES:
+        return rest + _MOST_BYTES[kind]
     if kind is MessageType.MASKED_INPUT:
         return rest + masked_input_bytes(length)
     return rest + _U32.size + members * (_SIGNED_ITEM_BYTES if signed else _ITEM_BYTES)[kind]
@@ -339,4 +344,6 @@ Message = (
     | ConsistencyVote
     | ConsistencyProof
     | UnmaskingShares
+    | RoundRecord
+    | Countersignature
 )

@@ -35,6 +35,8 @@ class Total:
 class Transcript:
     """Collects the messages of steps as a shell sends them.
 
+    Args:       signed: whether the round's strength is a signed one.
+
     Example:
         >>> from fedmeta_crypto import RoundParameters, ServerSession
         >>> server = ServerSession(RoundParameters(round=1, cohort=(3, 5, 8), threshold=2, min_survivors=3,
@@ -48,15 +50,16 @@ class Transcript:
     """
 
     sent: list[Sent] = field(default_factory=list)
+    signed: bool = False
 
     def note(self, sender: int, step: Step) -> None:
         """Add the messages of a step.
 
-        Raises:     PeerProtocolError: a message that is none of this protocol's.
+        Raises:     PeerProtocolError: a message that is none of this protocol's, or of a round of the other kind.
         """
         for outgoing in step.send:
             message = outgoing.message
-            kind = unframe(message, sender=sender, max_bytes=len(message))[0].type
+            kind = unframe(message, sender=sender, max_bytes=len(message), signed=self.signed)[0].type
             self.sent.append(Sent(sender, outgoing.to, kind, len(message)))
 
     def totals(self) -> list[Total]:

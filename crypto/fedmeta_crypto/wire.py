@@ -48,7 +48,7 @@ Signer = Callable[[bytes], bytes]  # statement -> signature
 
 
 class MessageType(enum.IntEnum):
-    """Message numbers; those in `RESERVED` are named so that nothing else ever takes them.
+    """Message numbers; any other number is refused as unsupported.
 
     Attributes:
         where: its name as a place in error texts.
@@ -73,13 +73,14 @@ class MessageType(enum.IntEnum):
         self.where = self.name.lower()
 
 
-RESERVED = frozenset(
+SIGNED_ONLY = frozenset(
     {
+        MessageType.CONSISTENCY,
+        MessageType.CONSISTENCY_PROOF,
         MessageType.RECORD,
         MessageType.COUNTERSIGNATURE,
     }
 )
-SIGNED_ONLY = frozenset({MessageType.CONSISTENCY, MessageType.CONSISTENCY_PROOF})
 _KNOWN = {kind.value: kind for kind in MessageType}
 
 
@@ -164,7 +165,7 @@ def unframe(message: bytes, *, sender: int, max_bytes: int, signed: bool = False
     if (version, suite) != (VERSION, SUITE):
         raise Unsupported(f"version {version} suite {suite}", sender=sender, where=where)
     kind = _KNOWN.get(code)
-    if kind is None or kind in RESERVED or (kind in SIGNED_ONLY and not signed):
+    if kind is None or (kind in SIGNED_ONLY and not signed):
         raise Unsupported(f"message type {code}", sender=sender, where=where)
     rest = len(message) - FRAME_BYTES
     if size > rest:

@@ -28,14 +28,16 @@ from fedmeta_crypto.messages import (
     UnmaskingShares,
     masked_input_bytes,
 )
+from fedmeta_crypto.records import MAX_RECORD_BYTES, Countersignature, RoundRecord, verify_countersignature
 from fedmeta_crypto.ring import ring_mask
 from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
 from fedmeta_crypto.secagg.parameters import session_of
+from fedmeta_crypto.secagg.step import RecordShown
 from fedmeta_crypto.shamir import PRIME, is_packed, pack, reconstruct, split, unpack
 from fedmeta_crypto.wire import Header, MessageType, Reader, content_digest, frame, frame_parts, unframe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from crypto_rounds import Rehearsal, plan, signed_plan, sparse_plan
+from crypto_rounds import Rehearsal, people_of, plan, signed_plan, sparse_plan
 
 IDS = st.lists(st.integers(0, 2**32 - 2), min_size=2, max_size=9, unique=True).map(sorted)
 
@@ -173,6 +175,36 @@ def test_every_ring_is_exact(bits, native):
         assert all(np.array_equal(rehearsal.vectors[id_], vector) for id_, vector in given_.items())
 
 
+@given(signed_rounds(), st.binary(min_size=1, max_size=99), st.sets(st.integers(0, 8)), st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None)
+def test_every_countersignature_is_collected_and_verifies(case, record, silent, seed):
+    """Whoever answered is shown the very record; who countersigned and who did not add up to them."""
+    parameters, lost_at = case
+    cohort = parameters.cohort
+    rehearsal = Rehearsal(parameters, seed=str(seed))
+    rehearsal.advertise().share().deliver().mask().agree()
+    late = [id_ for id_ in cohort if lost_at[id_] == 9][: len(cohort) - parameters.threshold - 1]
+    rehearsal.unmask(late)
+    rehearsal.publish(record)
+    answered = [id_ for id_ in cohort if id_ not in late]
+    refusing = {id_ for i, id_ in enumerate(cohort) if i in silent and id_ in answered}
+    recorded = rehearsal.countersign(refusing)
+    assert rehearsal.server.phase is Phase.RECORDED
+    assert [id_ for id_, _ in recorded.signatures] == [id_ for id_ in answered if id_ not in refusing]
+    assert set(recorded.missing) == refusing
+    values = {
+        "allow_list": people_of(cohort),
+        "session": parameters.session,
+        "round_": parameters.round,
+        "survivors": recorded.survivors_digest,
+    }
+    for id_, signature in recorded.signatures:
+        assert verify_countersignature(signature, id_=id_, record=record, **values)
+        assert not verify_countersignature(signature, id_=id_, record=record + b"0", **values)
+    shown = {rehearsal.events[10, id_] for id_ in answered}
+    assert shown == {(RecordShown(record, recorded.survivors_digest),)}
+
+
 @given(
     st.binary(min_size=2, max_size=64).filter(lambda s: len(s) % 2 == 0),
     st.integers(1, 20).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
@@ -262,6 +294,8 @@ MESSAGES = st.one_of(
     signed(Roster, ADVERTS),
     rows_of(B32).filter(bool).map(lambda rows: SurvivorList(*zip(*rows, strict=True))),
     st.builds(ConsistencyVote, B32),
+    st.builds(RoundRecord, st.one_of(st.binary(min_size=1, max_size=200), st.just(bytes(MAX_RECORD_BYTES)))),
+    st.builds(Countersignature, B32),
     st.builds(
         ConsistencyProof,
         rows_of(st.tuples(st.sampled_from([MessageType.MASKED_INPUT, MessageType.CONSISTENCY]), B32, B64)).map(
@@ -279,6 +313,7 @@ MESSAGES = st.one_of(
         ),
     ),
 )
+SIGNED_KINDS = (ConsistencyVote, ConsistencyProof, RoundRecord, Countersignature)
 HEADERS = st.tuples(B32, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
 
 
@@ -286,7 +321,7 @@ HEADERS = st.tuples(B32, st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
 def test_wire_round_trip(message, head):
     header = Header(message.TYPE, *head)
     inside = bool(getattr(message, "signatures", ()) or getattr(message, "digests", ()))
-    with_signature = inside or isinstance(message, ConsistencyVote | ConsistencyProof)
+    with_signature = inside or isinstance(message, SIGNED_KINDS)
     sign = (lambda words: words + words[::-1]) if with_signature else None
     data = frame(header, message.payload(), sign)
     again, payload = unframe(data, sender=1, max_bytes=len(data), signed=with_signature)

@@ -19,11 +19,12 @@ from fedmeta_crypto.errors import InconsistentRoster
 from fedmeta_crypto.graph import GraphParameters, assured, majority_against
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.secagg.parameters import Graph
-from fedmeta_crypto.secagg.step import SumOpened
+from fedmeta_crypto.secagg.step import RecordCountersigned, SumOpened
 from fedmeta_crypto.wire import Header, Reader, frame, unframe
 
 HONEST = frozenset({Strength.SEMI_HONEST})
 SIGNED = frozenset({Strength.MALICIOUS})
+RECORD = b'{"round":1,"epsilon":1.5}'
 
 
 def counter_entropy(seed):
@@ -78,7 +79,7 @@ def signed_policy(parameters, **changes):
     n = len(parameters.cohort)
     fields = {
         "min_threshold": None,
-        "allowed_strengths": SIGNED,
+        "allowed_strengths": frozenset({parameters.strength}),
         "allow_list": people_of(parameters.cohort),
         "corrupt_fraction": 0.0,
         "colluders": parameters.corrupt,
@@ -164,7 +165,7 @@ class Rehearsal:
         self._collect(self.server.announce())
         self.clients = {id_: self.client(id_, m0, entropy=entropy(f"{seed}/{id_}")) for id_, m0 in self.inbox.items()}
         self.vectors = vectors_for(self.parameters)
-        self.opened = None
+        self.opened = self.recorded = None
         self.isolated = set()  # clients that refused because too few neighbours are left
 
     def client(self, id_, m0, *, entropy, **changes):
@@ -188,6 +189,8 @@ class Rehearsal:
         for event in step.events:
             if isinstance(event, SumOpened):
                 self.opened = event
+            if isinstance(event, RecordCountersigned):
+                self.recorded = event
 
     def _alone(self, id_, message):
         """The client's step, or None if it has too few neighbours on a sparse graph: it is lost then."""
@@ -249,11 +252,26 @@ class Rehearsal:
         self._collect(self.server.deadline(Phase.UNMASK))
         return self.opened
 
+    def publish(self, record=RECORD):
+        self._collect(self.server.publish(record))
+        return self
+
+    def countersign(self, drop=()):
+        """Everyone is shown the record, and all but some countersign it."""
+        for id_, message in dict(self.inbox).items():
+            self.events[10, id_] = self.clients[id_].receive(message).events
+            if id_ not in drop:
+                self._upload(11, id_, self.clients[id_].countersign())
+        self._collect(self.server.deadline(Phase.COUNTERSIGN))
+        return self.recorded
+
     def until(self, phase):
         """Everything honest, up to and not including the collection of `phase`."""
         moves = {Phase.SHARE_KEYS: ("advertise",), Phase.MASK_INPUT: ("advertise", "share", "deliver")}
         moves[Phase.CONSISTENCY] = (*moves[Phase.MASK_INPUT], "mask")
         moves[Phase.UNMASK] = (*moves[Phase.CONSISTENCY], "agree")
+        moves[Phase.DONE] = (*moves[Phase.UNMASK], "unmask")
+        moves[Phase.COUNTERSIGN] = (*moves[Phase.DONE], "publish")
         for move in moves.get(phase, ()):
             getattr(self, move)()
         return self

@@ -4,6 +4,7 @@
     NEW --advertise_keys/M1--> ADVERTISED --M2/M3--> SHARED --M4/InputWanted--> READY
         --mask_input/M5--> MASKED --M6/M9--> ANSWERED         any --abort--> ABORTED
     under signatures:      MASKED --M6/M7--> SIGNED --M8/M9--> ANSWERED
+        --M10/RecordShown--> RECORD_SHOWN --countersign/M11--> COUNTERSIGNED
 
 A refused message raises and changes nothing, but for proof of equivocation, which aborts. Secrets live only as
 long as the round needs them: the cipher key until M3, the mask key and the seed until M4, mask keys until M5,
@@ -13,7 +14,6 @@ Source: Bonawitz et al., CCS 2017, figure 4, on a graph as in Bell et al., CCS 2
 signatures only.
 """
 
-import enum
 import os
 from functools import lru_cache
 from typing import Never
@@ -23,9 +23,7 @@ from fedmeta_crypto.errors import (
     Equivocation,
     MaskReuse,
     OutOfOrder,
-    Repeated,
     TooFewSurvivors,
-    Unexpected,
 )
 from fedmeta_crypto.identities import Identity
 from fedmeta_crypto.keys import DIGEST_BYTES, seal_keys
@@ -46,6 +44,7 @@ from fedmeta_crypto.messages import (
     view_digest,
 )
 from fedmeta_crypto.prg import Entropy, add_masks
+from fedmeta_crypto.records import Countersignature, RoundRecord, record_digest
 from fedmeta_crypto.ring import Residues, checked_copy, reduce_in_place
 from fedmeta_crypto.sealed import (
     KINDS,
@@ -66,6 +65,7 @@ from fedmeta_crypto.secagg.checks import (
     check_roster,
     check_survivors,
 )
+from fedmeta_crypto.secagg.client_phases import ClientPhase, check_expected
 from fedmeta_crypto.secagg.parameters import MAX_COHORT, RoundParameters, session_of
 from fedmeta_crypto.secagg.policy import ClientPolicy
 from fedmeta_crypto.secagg.secrets_held import HeldSecrets, zero
@@ -74,6 +74,7 @@ from fedmeta_crypto.secagg.step import (
     Outgoing,
     Record,
     RecordKind,
+    RecordShown,
     SharesMissing,
     Step,
     SurvivorsAnnounced,
@@ -81,36 +82,6 @@ from fedmeta_crypto.secagg.step import (
 from fedmeta_crypto.shamir import pack, split
 from fedmeta_crypto.wire import SERVER, MessageType, Reader
 
-
-class ClientPhase(enum.IntEnum):
-    """Where a client is in its round."""
-
-    NEW = 0
-    ADVERTISED = 1
-    SHARED = 2
-    READY = 3
-    MASKED = 4
-    SIGNED = 5
-    ANSWERED = 6
-    ABORTED = 7
-
-
-# The grammar: what is accepted in each phase, and the last message type already consumed by then.
-_ACCEPTS = {
-    ClientPhase.ADVERTISED: MessageType.ROSTER,
-    ClientPhase.SHARED: MessageType.DELIVERY,
-    ClientPhase.MASKED: MessageType.SURVIVORS,
-    ClientPhase.SIGNED: MessageType.CONSISTENCY_PROOF,
-}
-_CONSUMED = {
-    ClientPhase.ADVERTISED: 0,
-    ClientPhase.SHARED: MessageType.ROSTER,
-    ClientPhase.READY: MessageType.DELIVERY,
-    ClientPhase.MASKED: MessageType.DELIVERY,
-    ClientPhase.SIGNED: MessageType.SURVIVORS,
-    ClientPhase.ANSWERED: MessageType.CONSISTENCY_PROOF,
-}
-_FROM_SERVER = tuple(_ACCEPTS.values())
 _OF_NEIGHBOURS = (MessageType.ROSTER, MessageType.DELIVERY)
 _OF_ALL = (MessageType.SURVIVORS, MessageType.CONSISTENCY_PROOF)
 
@@ -168,6 +139,7 @@ class ClientSession:
         self._digest = b""
         self._survivors = SurvivorList(())
         self._view = b""
+        self._record_digest = b""
         self._last: Outgoing | None = None
 
     def __repr__(self) -> str:
@@ -192,19 +164,22 @@ class ClientSession:
 
         M2 sends M3. M4 gives `InputWanted` (and `SharesMissing`). M6 gives `SurvivorsAnnounced`, stores
         a record and sends M9, after which every secret is gone; under signatures M6 stores a record and
-        sends M7, and M8 does the rest.
+        sends M7, and M8 does the rest. M10 gives `RecordShown`.
 
         Raises:     PeerProtocolError: refused, nothing changed.  TooFewSurvivors: too few shares opened.
                     Equivocation: refused, and the session is ABORTED.  OutOfOrder: before `advertise_keys`
                     or after `abort`.
         """
-        if self._secrets is None and self.phase is not ClientPhase.ANSWERED:
+        secrets = self._secrets
+        if secrets is None and not self.phase.answered:
             raise OutOfOrder(f"no message can be taken when {self.phase.name}", where="receive")
         wire = self._wire
         header, payload = wire.unframe(message, sender=SERVER, max_bytes=self._limit)
-        secrets = self._expect(header.type)
+        check_expected(header.type, self.phase)
         wire.verify(message, header, payload)
         reader = Reader(payload, sender=SERVER, where=header.type.where)
+        if secrets is None:  # it has answered, and all that is expected then is a record
+            return self._show(RoundRecord.read(reader))
         match header.type:
             case MessageType.ROSTER:
                 return self._share_keys(Roster.read(reader, signed=wire.signed), secrets)
@@ -236,7 +211,7 @@ class ClientSession:
         Args:       attachment_hash: 32 bytes that bind what the application sends beside the vector.
         Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`.  WrongLength, OutOfRing.
         """
-        if self.phase in (ClientPhase.MASKED, ClientPhase.SIGNED, ClientPhase.ANSWERED):
+        if self.phase.masked:
             raise MaskReuse("this session has masked its vector", where="mask_input")
         if self.phase is not ClientPhase.READY or self._secrets is None:
             raise OutOfOrder(f"no input is wanted when {self.phase.name}", where="mask_input")
@@ -253,21 +228,25 @@ class ClientSession:
         self._last = Outgoing(SERVER, framed)
         return Step(send=(self._last,))
 
+    def countersign(self) -> Step:
+        """Sign the record shown, which the application has found true; sends M11. Once; not to call it is to refuse.
+
+        Raises:     OutOfOrder: no record was shown, or it was countersigned, or the session was aborted.
+        """
+        if self.phase is not ClientPhase.RECORD_SHOWN:
+            raise OutOfOrder(f"nothing to countersign when {self.phase.name}", where="countersign")
+        self.phase = ClientPhase.COUNTERSIGNED
+        outgoing = self._to_server(Countersignature(self._record_digest))
+        return Step(persist=(self._record(RecordKind.COUNTERSIGNED),), send=(outgoing,))
+
     def abort(self) -> None:
-        """Wipe every secret and take no further part; harmless when already over."""
+        """Wipe every secret, countersign nothing and take no further part; harmless when already over."""
         if self._secrets is not None:
             self._secrets.wipe()
         self._secrets = self._last = None
-        if self.phase is not ClientPhase.ANSWERED:
+        last = ClientPhase.COUNTERSIGNED if self._wire.signed else ClientPhase.ANSWERED
+        if self.phase is not last:
             self.phase = ClientPhase.ABORTED
-
-    def _expect(self, kind: MessageType) -> HeldSecrets:
-        where = kind.where
-        if kind is not _ACCEPTS.get(self.phase) or self._secrets is None:
-            if kind in _FROM_SERVER and kind <= _CONSUMED.get(self.phase, 0):
-                raise Repeated("this session took such a message already", sender=SERVER, where=where)
-            raise Unexpected(f"not expected when {self.phase.name}", sender=SERVER, where=where)
-        return self._secrets
 
     def _share_keys(self, roster: Roster, secrets: HeldSecrets) -> Step:
         pair, mine, me, parameters = secrets.cipher_pair, self._mine, self.client_id, self.parameters
@@ -358,9 +337,16 @@ class ClientSession:
         self.phase = ClientPhase.ANSWERED
         secrets.wipe()
         self._secrets = None
+        if self._wire.signed:
+            self._limit = max(self._limit, max_bytes(MessageType.RECORD, members=0, length=0, signed=True))
         record = self._record(RecordKind.ANSWERED)
         honest = self.parameters.honest_among(len(alive))
         return Step(persist=(record,), send=(outgoing,), events=(SurvivorsAnnounced(alive, honest),))
+
+    def _show(self, message: RoundRecord) -> Step:
+        self._record_digest = record_digest(self.session, self._view, message.record)
+        self.phase = ClientPhase.RECORD_SHOWN
+        return Step(events=(RecordShown(message.record, self._view),))
 
     def _to_server(self, message: Message) -> Outgoing:
         self._last = Outgoing(SERVER, self._wire.frame(message))

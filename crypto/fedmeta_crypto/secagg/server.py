@@ -4,6 +4,7 @@
     ANNOUNCE --announce/M0--> ADVERTISE_KEYS --M1*/M2--> SHARE_KEYS --M3*/M4--> MASK_INPUT
         --M5*/M6--> UNMASK --M9*/SumOpened--> DONE              any --too few, bad shares--> FAILED
     under signatures:                      MASK_INPUT --M5*/M6--> CONSISTENCY --M7*/M8--> UNMASK
+        and, if wanted, DONE --publish/M10--> COUNTERSIGN --M11*/RecordCountersigned--> RECORDED
 
 A phase closes when everyone expected has answered, or at its deadline with those who have. The server
 holds no secret and needs no entropy: its nonce is part of the parameters.
@@ -44,12 +45,13 @@ from fedmeta_crypto.messages import (
     survivors_digest,
     view_digest,
 )
+from fedmeta_crypto.records import Countersignature, RoundRecord, record_digest
 from fedmeta_crypto.ring import reduce_in_place, word
 from fedmeta_crypto.sealed import NO_BOX, SecretKind
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.opening import open_sum
 from fedmeta_crypto.secagg.parameters import Graph, RoundParameters
-from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, Step, SumOpened
+from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, RecordCountersigned, Step, SumOpened
 from fedmeta_crypto.wire import SERVER, MessageType, Reader, signature_of
 
 # The grammar: the one message type that each phase collects.
@@ -59,6 +61,7 @@ _COLLECTS = {
     Phase.MASK_INPUT: MessageType.MASKED_INPUT,
     Phase.CONSISTENCY: MessageType.CONSISTENCY,
     Phase.UNMASK: MessageType.UNMASKING,
+    Phase.COUNTERSIGN: MessageType.COUNTERSIGNATURE,
 }
 _COLLECTED_IN = {kind: phase for phase, kind in _COLLECTS.items()}
 _NEXT = {
@@ -108,9 +111,10 @@ class ServerSession:
         self._mask_set: tuple[int, ...] = ()
         self._views: dict[int, bytes] = {}  # digest of the part of U2 that each client was shown
         self._agreed = b""  # digest of U3
+        self._published = b""  # digest of the record
         self._digests: dict[int, bytes] = {}
         self._survivors: tuple[int, ...] = ()
-        # Of each M1, M5 and M7 as the round needs them; empty bytes without signatures.
+        # Of each M1, M5, M7 and M11 as the round needs them; empty bytes without signatures.
         self._signatures: dict[MessageType, dict[int, bytes]] = {kind: {} for kind in _COLLECTED_IN}
         self._sum = np.zeros(parameters.length, word(parameters.modulus_bits))
         self._answers: dict[int, dict[int, bytes]] = {}
@@ -124,6 +128,24 @@ class ServerSession:
             raise OutOfOrder("the round was announced already", where="announce")
         self.phase = Phase.ADVERTISE_KEYS
         return Step(send=tuple(Outgoing(id_, self._announcement) for id_ in self.parameters.cohort))
+
+    def publish(self, record: bytes) -> Step:
+        """Send the application's statement about the round (M10) to everyone who answered; once, after `SumOpened`.
+
+        `RecordCountersigned` follows when all of them have countersigned, or at the deadline of `COUNTERSIGN`.
+
+        Raises:     OutOfOrder: the sum is not open, a record was published, or the round has no signatures.
+                    BadArgument: no bytes, or more than `records.MAX_RECORD_BYTES`.
+        """
+        if not self._wire.signed:
+            raise OutOfOrder("a round without signatures has no record to countersign", where="publish")
+        if self.phase is not Phase.DONE:
+            raise OutOfOrder(f"no record can be published when {self.phase.name}", where="publish")
+        framed = self._wire.frame(RoundRecord(record))
+        self._published = record_digest(self.session, self._agreed, record)
+        self._members = tuple(id_ for id_ in self._members if id_ in self._answered[Phase.UNMASK])
+        self.phase = Phase.COUNTERSIGN
+        return Step(send=tuple(Outgoing(to, framed) for to in self._members))
 
     def receive(self, message: bytes, *, sender: int) -> Step:
         """Take one message of a client.
@@ -152,6 +174,8 @@ class ServerSession:
                 self._take_input(masked, content, sender)
             case MessageType.CONSISTENCY:
                 self._take_vote(ConsistencyVote.read(reader), sender)
+            case MessageType.COUNTERSIGNATURE:
+                self._take_countersignature(Countersignature.read(reader), sender)
             case _:
                 self._take_answers(UnmaskingShares.read(reader), sender)
         if self._wire.signed:
@@ -203,6 +227,10 @@ class ServerSession:
         if vote.digest != self._agreed:
             raise BadMessage("a vote for other survivors", sender=sender, where="consistency")
 
+    def _take_countersignature(self, answer: Countersignature, sender: int) -> None:
+        if answer.digest != self._published:
+            raise BadMessage("a countersignature on something else", sender=sender, where="countersignature")
+
     def _take_answers(self, shares: UnmaskingShares, sender: int) -> None:
         alive, near = set(self._survivors), set(self._near(sender, self._mask_set))
         seed, key = SecretKind.SELF_MASK, SecretKind.MASK_KEY  # looked up once: there are k answers each
@@ -217,7 +245,7 @@ class ServerSession:
         missing = tuple(id_ for id_ in self._members if id_ not in self._answered[phase])
         # To open takes t shares of each secret, and nobody holds shares of his own: t + 1 answers.
         answers = parameters.threshold + 1
-        special = {Phase.CONSISTENCY: max(parameters.quorum, answers), Phase.UNMASK: answers}
+        special = {Phase.CONSISTENCY: max(parameters.quorum, answers), Phase.UNMASK: answers, Phase.COUNTERSIGN: 0}
         need = special.get(phase, parameters.min_survivors)
         if len(members) < need:
             self._fail()
@@ -225,6 +253,11 @@ class ServerSession:
         closed = PhaseClosed(phase, members, missing)
         if phase is Phase.UNMASK:
             return Step(events=(closed, *self._open()))
+        if phase is Phase.COUNTERSIGN:
+            self.phase = Phase.RECORDED
+            signatures = self._signatures[MessageType.COUNTERSIGNATURE]
+            signed = tuple((id_, signatures[id_]) for id_ in members)
+            return Step(events=(closed, RecordCountersigned(signed, missing, self._agreed)))
         self._members = members
         send = self._lists(phase)
         self.phase = Phase.CONSISTENCY if self._wire.signed and phase is Phase.MASK_INPUT else _NEXT[phase]

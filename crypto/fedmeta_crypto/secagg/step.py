@@ -17,7 +17,10 @@ from fedmeta_crypto.errors import BadArgument
 
 
 class Phase(enum.IntEnum):
-    """Where a round is, seen from the server; only the signed strengths pass through `CONSISTENCY`."""
+    """Where a round is, seen from the server.
+
+    Only the signed strengths pass through `CONSISTENCY`, and only they go on from `DONE`, if a record is published.
+    """
 
     ANNOUNCE = 0
     ADVERTISE_KEYS = 1
@@ -27,6 +30,8 @@ class Phase(enum.IntEnum):
     UNMASK = 5
     DONE = 6
     FAILED = 7
+    COUNTERSIGN = 8
+    RECORDED = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,44 @@ class SharesCorrected:
     holders: tuple[int, ...]
 
 
-Event = InputWanted | SharesMissing | SurvivorsAnnounced | PhaseClosed | SharesCorrected | SumOpened
+@dataclass(frozen=True, slots=True)
+class RecordShown:
+    """Client: the server states this about the round; `countersign` if it is true, else do nothing or `abort`.
+
+    Attributes:
+        record: the application's bytes, at most `records.MAX_RECORD_BYTES`, which nobody has checked yet.
+        survivors_digest: of the survivors that this client signed, to store with the record.
+    """
+
+    record: bytes = field(repr=False)
+    survivors_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCountersigned:
+    """Server: the collection of countersignatures is over; how many are enough is the application's rule.
+
+    Attributes:
+        signatures: (id, signature 64), for `records.verify_countersignature`.
+        missing: those who were sent the record and did not countersign: they refused, or were not there.
+        survivors_digest: what the signatures are bound to, with session, round and record; store all of them.
+    """
+
+    signatures: tuple[tuple[int, bytes], ...]
+    missing: tuple[int, ...]
+    survivors_digest: bytes
+
+
+Event = (
+    InputWanted
+    | SharesMissing
+    | SurvivorsAnnounced
+    | PhaseClosed
+    | SharesCorrected
+    | SumOpened
+    | RecordShown
+    | RecordCountersigned
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +164,7 @@ class RecordKind(enum.IntEnum):
     ROUND_BEGUN = 1
     ANSWERED = 2
     SURVIVORS_SIGNED = 3
+    COUNTERSIGNED = 4
 
 
 _RECORD = struct.Struct("<4sBBQ32s")
@@ -131,7 +174,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A line of a client's durable memory: it began this round, signed its survivors, or answered in it.
+    """A line of a client's durable memory: it began a round, or in it signed survivors, answered or countersigned.
 
     After a restart the largest `round` found is the policy's `last_round` and the `session` of every record is one
     of its `seen_sessions`; a round that was begun is never begun again, since its secrets are gone.

@@ -2,7 +2,7 @@
 """Message types, versions and signatures of later releases are refused by name, never half-understood."""
 
 import pytest
-from crypto_rounds import Rehearsal
+from crypto_rounds import Rehearsal, signed_plan
 
 from fedmeta_crypto.errors import BadMessage, Unsupported
 
@@ -14,6 +14,25 @@ def test_refused_by_name(at, value):
     message[at] = value
     with pytest.raises(Unsupported):
         rehearsal.server.receive(bytes(message), sender=3)
+
+
+@pytest.mark.parametrize("value", [12, 13, 255])
+def test_numbers_that_no_strength_has(value):
+    """From 12 on; 7, 8, 10 and 11 exist in a signed round, and are refused above in one without signatures."""
+    rehearsal = Rehearsal(signed_plan(4))
+    message = bytearray(rehearsal.clients[3].advertise_keys().send[0].message)
+    message[6] = value
+    with pytest.raises(Unsupported):
+        rehearsal.server.receive(bytes(message), sender=3)
+
+
+@pytest.mark.parametrize("value", [7, 8, 10, 11, 12])
+def test_refused_by_a_client_without_signatures(value):
+    rehearsal = Rehearsal().advertise()
+    message = bytearray(rehearsal.inbox[3])
+    message[6] = value
+    with pytest.raises(Unsupported):
+        rehearsal.clients[3].receive(bytes(message))
 
 
 def test_signature_and_magic():

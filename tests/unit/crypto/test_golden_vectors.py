@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crypto_rounds import Rehearsal, plan
+from crypto_rounds import Rehearsal, people_of, plan
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from fedmeta_crypto import Keystream, Phase, ProtocolError, RoundParameters
+from fedmeta_crypto import Keystream, Phase, ProtocolError, RoundParameters, Step
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.keys import KeyPair, derive
+from fedmeta_crypto.records import verify_countersignature
+from fedmeta_crypto.secagg.parameters import session_of
 from fedmeta_crypto.shamir import reconstruct, unpack
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "crypto"
@@ -83,14 +85,38 @@ def test_the_stored_signed_round_replays_from_its_bytes():
     parameters = RoundParameters.from_message(bytes.fromhex(stored["announcement"]), max_bytes=10**4)
     server = Rehearsal(parameters).server
     last_of = {"5": Phase.MASK_INPUT}
+    step = Step()
     for label, message in stored["to_server"].items():
         number, sender = label[1:].split(" from ")
         if number == "7" and last_of:
             server.deadline(last_of.popitem()[1])
+        if server.phase is Phase.DONE:
+            opened = step.events[-1]
+            step = server.publish(bytes.fromhex(stored["record"]))
+            shown = {str(out.to): out.message.hex() for out in step.send}
+            assert shown == stored["to_clients_before_countersign"]
         step = server.receive(bytes.fromhex(message), sender=int(sender))
-    assert step.events[-1].total.tolist() == stored["total"]
-    assert list(step.events[-1].survivors) == stored["survivors"] == [1, 300, 4000]
+    assert opened.total.tolist() == stored["total"]
+    assert list(opened.survivors) == stored["survivors"] == [1, 300, 4000]
+    recorded = step.events[-1]
+    assert recorded.survivors_digest.hex() == stored["survivors_digest"]
+    assert {str(id_): signature.hex() for id_, signature in recorded.signatures} == stored["countersignatures"]
     assert all(len(m) % 2 == 0 and m[-132:-128] == "4000" for m in stored["to_server"].values())
+
+
+def test_the_stored_countersignatures_verify_with_an_allow_list_alone():
+    stored = json.loads((VECTORS / "signed_round.json").read_text())
+    announcement = bytes.fromhex(stored["announcement"])
+    for id_, signature in stored["countersignatures"].items():
+        assert verify_countersignature(
+            bytes.fromhex(signature),
+            allow_list=people_of((1, 2, 300, 4000)),
+            id_=int(id_),
+            session=session_of(announcement, signed=True),
+            round_=1,
+            survivors=bytes.fromhex(stored["survivors_digest"]),
+            record=bytes.fromhex(stored["record"]),
+        )
 
 
 @pytest.mark.parametrize("case", json.loads((VECTORS / "bad_messages.json").read_text()), ids=lambda c: c["name"])

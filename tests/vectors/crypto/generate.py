@@ -14,7 +14,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 
-from crypto_rounds import Rehearsal, counter_entropy, plan, signed_plan  # noqa: E402
+from crypto_rounds import RECORD, Rehearsal, counter_entropy, plan, signed_plan  # noqa: E402
 
 from fedmeta_crypto import Keystream  # noqa: E402
 from fedmeta_crypto.shamir import pack, split  # noqa: E402
@@ -97,9 +97,16 @@ def sixteen_bit_round():
 
 
 def signed_round():
-    """Four clients at the malicious strength, the second lost after its shares, under counter entropy."""
+    """Four clients at the malicious strength, the second lost after its shares; the others countersign a record."""
     rehearsal = Rehearsal(signed_plan(ids=(1, 2, 300, 4000), bits=20, length=3, body=b"model"), seed="golden")
-    return played(rehearsal, ("advertise", "share", "deliver", "mask", "agree", "unmask"))
+    record = played(rehearsal, ("advertise", "share", "deliver", "mask", "agree", "unmask"))
+    rehearsal.publish()
+    record["record"] = RECORD.hex()
+    record["to_clients_before_countersign"] = hexed(rehearsal.inbox)
+    recorded = rehearsal.countersign()
+    record["survivors_digest"] = recorded.survivors_digest.hex()
+    record["countersignatures"] = hexed(dict(recorded.signatures))
+    return record | uploads(rehearsal)
 
 
 def played(rehearsal, moves):
@@ -107,14 +114,22 @@ def played(rehearsal, moves):
     record = {"announcement": announcement.hex(), "seed": "golden"}
     for move in moves:
         drop = (2,) if move == "mask" else ()
-        inbox = {str(id_): message.hex() for id_, message in rehearsal.inbox.items()}
+        inbox = hexed(rehearsal.inbox)
         getattr(rehearsal, move)(drop)
         record[f"to_clients_before_{move}"] = inbox if move != "advertise" else {}
-    record["to_server"] = {f"M{number} from {id_}": m.hex() for (number, id_), m in rehearsal.sent.items()}
+    record |= uploads(rehearsal)
     record["inputs"] = {str(id_): vector.tolist() for id_, vector in rehearsal.vectors.items()}
     record["total"] = rehearsal.opened.total.tolist()
     record["survivors"] = list(rehearsal.opened.survivors)
     return record
+
+
+def hexed(by_id):
+    return {str(id_): data.hex() for id_, data in by_id.items()}
+
+
+def uploads(rehearsal):
+    return {"to_server": {f"M{number} from {id_}": m.hex() for (number, id_), m in rehearsal.sent.items()}}
 
 
 def bad_messages():
