@@ -41,7 +41,8 @@ def material(name):
     for round_ in (1, 2):
         rehearsal = new(name, round_)
         pieces += rehearsal.inbox.values()
-        for move in ("advertise", "share", "deliver", "mask", "agree", "unmask"):
+        moves = ["advertise", "share", "deliver", "mask", "agree", "unmask"]
+        for move in moves + (["publish", "countersign"] if rehearsal.signed else []):
             getattr(rehearsal, move)()
             pieces += rehearsal.inbox.values()
         pieces += rehearsal.sent.values()
@@ -89,9 +90,9 @@ def steady(work):
 def at_message(name, number):
     """(rehearsal, the honest message, its receiver) just before message `number` of client FIRST is taken."""
     rehearsal = new(name)
-    moves = ["advertise", "share", "deliver", "mask", *(["agree"] if rehearsal.signed else []), "unmask"]
+    moves = ["advertise", "share", "deliver", "mask", *(["agree"] if rehearsal.signed else []), "unmask", "publish"]
     client, server = rehearsal.clients[FIRST], rehearsal.server
-    before = {1: 0, 2: 1, 3: 1, 4: 2, 5: 3, 6: 4, 7: 4, 8: 5, 9: 5 if rehearsal.signed else 4}[number]
+    before = {1: 0, 2: 1, 3: 1, 4: 2, 5: 3, 6: 4, 7: 4, 8: 5, 9: 5 if rehearsal.signed else 4, 10: 7, 11: 7}[number]
     for move in moves[:before]:
         getattr(rehearsal, move)()
     if number % 2 == 0:
@@ -100,6 +101,9 @@ def at_message(name, number):
         step = client.advertise_keys()
     elif number == 5:
         step = client.mask_input(rehearsal.vectors[FIRST])
+    elif number == 11:
+        client.receive(rehearsal.inbox[FIRST])
+        step = client.countersign()
     else:
         step = client.receive(rehearsal.inbox[FIRST])
     (honest,) = (outgoing.message for outgoing in step.send)
@@ -107,7 +111,7 @@ def at_message(name, number):
 
 
 NUMBERS = {"semi-honest": (1, 2, 3, 4, 5, 6, 9)}
-SIGNED_CASES = [(name, number) for name in SIGNED for number in range(1, 10)]
+SIGNED_CASES = [(name, number) for name in SIGNED for number in range(1, 12)]
 
 
 @pytest.mark.parametrize("amount", AMOUNTS)
