@@ -117,6 +117,12 @@ def announcement(schedule, cohort, *, number=1, theta=None, body=None, **changes
     return RoundParameters(**fields).to_message(key_of(SERVER).sign if signed else None)
 
 
+def announced(run):
+    """M0 of the open round, as the server sent it."""
+    parameters = run.server._parameters
+    return parameters.to_message(key_of(SERVER).sign if parameters.strength.signed else None)
+
+
 def kind_of(message):
     return MessageType(claimed_type(message))
 

@@ -3,9 +3,9 @@
 import os
 
 import pytest
-from small_runs import announcement, local_site, simulation_of, small_run
+from small_runs import announced, announcement, local_site, simulation_of, small_run
 
-from fedmeta_crypto.errors import ProtocolError, WrongRound
+from fedmeta_crypto.errors import ProtocolError, Repeated, WrongRound
 from fedmeta_crypto.secagg.step import Record, RecordKind
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import JournalDamaged
@@ -109,13 +109,18 @@ def test_a_restart_in_the_middle_of_a_run_never_lowers_what_was_spent(tmp_path):
 def test_a_site_never_begins_a_round_again_after_a_restart(tmp_path):
     run, sites = small_run(4, folder=tmp_path)
     run.server.announce()
-    first = run.server._parameters.to_message()
+    first = announced(run)
     step = sites[1].receive(first)
     assert len(step.persist) == 1
     run.close()
     again = local_site(1, sites[1].client._task, run.schedule, sites, tmp_path / "site-1")
-    with pytest.raises(WrongRound, match="SFM-226"):
+    with pytest.raises(Repeated, match="SFM-229"):
         again.receive(first)
+    run.server.round = 0
+    run.server.abort("")
+    run.server.announce()  # the same round, with another nonce
+    with pytest.raises(WrongRound, match="SFM-226"):
+        again.receive(announced(run))
     again.close()
 
 
