@@ -93,7 +93,9 @@ def test_a_model_too_large_to_be_looked_at(site):
 def test_other_protocol_parameters(site, changes):
     schedule, party = site
     fields = {"cohort": COHORT} | changes
-    if not schedule.hiding.signed and changes.keys() & {"corrupt", "min_survivors"}:
+    if not schedule.hiding.signed and "cohort" in changes:
+        fields |= {"threshold": schedule.threshold, "min_survivors": schedule.hiding.min_survivors}
+    elif not schedule.hiding.signed and changes.keys() & {"corrupt", "min_survivors"}:
         fields |= {"corrupt": 0, "threshold": 4, "min_survivors": 5}
     refused(party, announcement(schedule, **fields), PlanRefused, "SFM-205")
     honest_is_accepted(schedule, party)
