@@ -106,7 +106,9 @@ class Conduct:
             self.excluded[site] = why
             self.findings.append(f"site {site} is excluded from now on: {why}")
         else:
-            self.findings.append(f"site {site} broke the protocol: {why}; it is still asked, since D = {most} bars more")
+            self.findings.append(
+                f"site {site} broke the protocol: {why}; it is still asked, since D = {most} bars more"
+            )
 
 
 def answered_dealers(message: bytes, sender: int) -> frozenset[int] | None:

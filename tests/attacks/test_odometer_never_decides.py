@@ -41,7 +41,9 @@ def run_parties(run, monkeypatch):
     """The sites of another run of the same plan, pushed on until all refuse."""
     from small_runs import local_site, simulation_of, tasks_for
 
-    sites = {i: local_site(i, task, run.schedule, range(1, 9)) for i, task in tasks_for(range(1, 9), dimension=4).items()}
+    sites = {
+        i: local_site(i, task, run.schedule, range(1, 9)) for i, task in tasks_for(range(1, 9), dimension=4).items()
+    }
     simulation = simulation_of(run.schedule, sites)
     reports = [simulation.run_round() for _ in range(20)]
     assert not reports[-1].closed.survivors and reports[0].closed.survivors
