@@ -58,8 +58,8 @@ def downgrade_line(schedule: Schedule) -> str:
         return ""
     if schedule.hiding.signed and not schedule.hiding.random:
         return (
-            "Downgrade: this run chose strength semi-malicious. On its complete graph that is no weaker than malicious; "
-            "in larger cohorts the graph is left to chance."
+            "Downgrade: this run chose strength semi-malicious. On its complete graph that is no weaker than "
+            "malicious; in larger cohorts the graph is left to chance."
         )
     if schedule.hiding.signed:
         return (
@@ -79,13 +79,14 @@ def _assumed(schedule: Schedule) -> str:
         return "an honest-but-curious server, "
     if not hiding.signed:
         return (
-            "an honest-but-curious server and unauthenticated keys (strength semi-honest, a downgrade: nobody signs, and "
-            f"the survivors of a round are the server's word), at most {schedule.colluders} of {n} sites colluding with it, "
+            "an honest-but-curious server and unauthenticated keys (strength semi-honest, a downgrade: nobody signs, "
+            "and the survivors of a round are the server's word), "
+            f"at most {schedule.colluders} of {n} sites colluding with it, "
         )
     luck = " but for the graph, drawn honestly (strength semi-malicious, a downgrade)" if hiding.random else ""
     return (
-        f"at most A = {schedule.colluders} of {n} sites corrupt, together with a server that may break the protocol in any "
-        f"way{luck}; an allow-list that names real sites; "
+        f"at most A = {schedule.colluders} of {n} sites corrupt, together with a server that may break the protocol in "
+        f"any way{luck}; an allow-list that names real sites; "
     )
 
 
@@ -144,8 +145,8 @@ def worst_case_lines(schedule: Schedule, accounts: Accounts) -> list[str]:
         else f"t = {schedule.threshold} survivors"
     )
     lines.append(
-        f"With {fewest} counted in every round, {plan.rounds} rounds would cost epsilon {show(at_floor)}; the sites' own "
-        f"filters would end such a run after {allowed} rounds, within {_exact(plan.epsilon)}. Budgets are per run: what "
-        "earlier runs on the same patients spent adds up."
+        f"With {fewest} counted in every round, {plan.rounds} rounds would cost epsilon {show(at_floor)}; the sites' "
+        f"own filters would end such a run after {allowed} rounds, within {_exact(plan.epsilon)}. Budgets are per run: "
+        "what earlier runs on the same patients spent adds up."
     )
     return lines

@@ -22,10 +22,10 @@ class Plan(BaseModel):
 
     Privacy: `epsilon` ("none" for a run without a guarantee), `delta`, `clip_norm`, `planned_survivors` (default: what
     `dropout` leaves).
-    Hiding: `strength` says what the protocol withstands; `corrupt_fraction` and `colluders` how many sites may work with
-    the server (A is the larger one; 0 at semi-honest unless stated); `dropout_fraction` how many may fall silent
-    (default: a tenth, or `dropout` if that is more). `threshold` t is for strength semi-honest alone (default: the
-    smallest with 2t > n). `aggregation` "none" hides nothing, for comparison.
+    Hiding: `strength` says what the protocol withstands; `corrupt_fraction` and `colluders` how many sites may work
+    with the server (A is the larger one; at semi-honest `colluders` alone counts, 0 unless stated);
+    `dropout_fraction` how many may fall silent (default: a tenth, or `dropout` if that is more). `threshold` t is for
+    strength semi-honest alone (default: the smallest with 2t > n). `aggregation` "none" hides nothing, for comparison.
     Learning: `algorithm`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site does with a feature
     outside its public range.
     Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
@@ -86,7 +86,7 @@ class Plan(BaseModel):
 
     @property
     def dropout_assumed(self) -> float:
-        """Share of the cohort that may fall silent in a round that still opens: the stated one, else a tenth or more."""
+        """Share of the cohort that may fall silent in a round that still opens."""
         return self.dropout_fraction if self.dropout_fraction is not None else max(0.1, self.dropout)
 
     def changed(self, **settings: object) -> Plan:

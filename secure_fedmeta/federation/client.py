@@ -54,9 +54,9 @@ class SiteClient:
     ) -> None:
         """Hold a registered task; nothing is sent before an announcement arrives.
 
-        Args:
-            credentials: its key and the allow-list, without which it refuses every signed round.
-            last_round, seen_sessions: from its own disk; it takes part in none of them again.
+        `credentials` are its key and the allow-list, without which it refuses every signed round; `last_round` and
+        `seen_sessions` come from its own disk, and it takes part in none of them again.
+
         Raises:
             TooManyRecords, SettingError: the task is not what the sensitivity proof asks for.
         """

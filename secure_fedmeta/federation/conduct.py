@@ -82,8 +82,8 @@ class Conduct:
             self._convict(error.sender, "its secret does not open, whichever of the corrupt sites may have lied")
         else:
             self.findings.append(
-                f"the secret of {error.sender} did not open: it dealt badly, or more than {spare} of those who answered "
-                "lied; nobody can be named alone"
+                f"the secret of {error.sender} did not open: it dealt badly, or more than {spare} of those who "
+                "answered lied; nobody can be named alone"
             )
 
     def _wrote(self, message: bytes, sender: int, parameters: RoundParameters, session: bytes) -> bool:
@@ -106,9 +106,7 @@ class Conduct:
             self.excluded[site] = why
             self.findings.append(f"site {site} is excluded from now on: {why}")
         else:
-            self.findings.append(
-                f"site {site} broke the protocol: {why}; it is still asked, since D = {most} bars more"
-            )
+            self.findings.append(f"site {site} broke the protocol: {why}; still asked, since D = {most} bars more")
 
 
 def answered_dealers(message: bytes, sender: int) -> frozenset[int] | None:
@@ -125,7 +123,7 @@ def answered_dealers(message: bytes, sender: int) -> frozenset[int] | None:
 def missing_shares(
     answers: Mapping[int, frozenset[int]], mask_set: Iterable[int], parameters: RoundParameters, session: bytes
 ) -> list[Pair]:
-    """(dealer, holder) of each share that was dealt, by the dealer's signature, and not given by a holder who answered."""
+    """(dealer, holder) of each share that a dealer signed for and that a holder who answered did not give."""
     there = frozenset(mask_set)
     return [
         (dealer, holder)

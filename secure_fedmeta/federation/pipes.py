@@ -64,8 +64,7 @@ def enrol(folder: Path, client_id: int, schedule: Schedule) -> bytes:
 def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule, *, allow_list: Path | None = None) -> None:
     """Write what a site's process reads: its own records, and the plan that it makes its own schedule from.
 
-    Args:
-        allow_list: where the process finds the public keys of all parties; signed rounds need it.
+    `allow_list` is where the process finds the public keys of all parties; signed rounds need it.
     """
     arrays = {name: getattr(task, name) for name in Task.__slots__}
     records = io.BytesIO()

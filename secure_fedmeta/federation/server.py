@@ -63,8 +63,8 @@ class Server:
     """The aggregator of one run as a sans-IO state machine.
 
     `announce` opens a round; `receive` and `deadline` drive it; when it is over, `closed` holds the result and
-    `ledger_lines` the lines to append. A shell may stop calling at any time: the ledger holds whole lines only. Whatever
-    a site sends, the run goes on: a round that fails is followed by the next one, without those who were convicted.
+    `ledger_lines` the lines to append. A shell may stop calling at any time: the ledger holds whole lines only.
+    Whatever a site sends, the run goes on: a round that fails is followed by the next, without whoever was convicted.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Server:
         )
 
     def receive(self, message: bytes, *, sender: int) -> Step:
-        """Take one message; a bad one raises a numbered error, and changes nothing but what is held against its author."""
+        """Take one message; a bad one raises a numbered error and changes only what is held against its author."""
         if self._plain is not None:
             self._plain.receive(message, sender=sender)
             if len(self._plain.received) == len(self.cohort):

@@ -197,7 +197,7 @@ def test_the_next_round_does_not_wait_for_the_excluded():
     answers = [(out.to, run._parties[out.to].receive(out.message)) for out in step.send]
     rosters = [run.server.receive(answer.send[0].message, sender=site) for site, answer in answers]
     assert [len(r.send) for r in rosters] == [0] * 6 + [7]  # the last one closed the phase, without a deadline
-    with pytest.raises(Exception, match="SFM-230 .*excluded"):
+    with pytest.raises(Exception, match=r"SFM-230 .*excluded"):
         run.server.receive(b"", sender=3)
 
 

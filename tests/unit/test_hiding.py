@@ -150,7 +150,7 @@ def test_without_masks_strength_is_ignored(aggregation_only):
     ],
 )
 def test_what_cannot_be_withstood_is_refused_with_the_reason(settings, why):
-    with pytest.raises(PlanError, match="^SFM-301: ") as caught:
+    with pytest.raises(PlanError, match=r"^SFM-301: ") as caught:
         hiding_for(Plan.make(settings), 10)
     assert why in str(caught.value) and "Remedy: " in str(caught.value)
 

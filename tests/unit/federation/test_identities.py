@@ -1,7 +1,6 @@
 """Keys are made once, private, and never shown; the allow-list is checked before anybody believes it."""
 
 import copy
-import os
 import pickle
 
 import pytest
@@ -157,7 +156,7 @@ def test_unsigned_runs_make_no_keys(tmp_path):
 
 def test_a_link_in_the_place_of_a_key_is_not_followed(tmp_path):
     (tmp_path / "site").mkdir()
-    os.symlink(tmp_path / "elsewhere", tmp_path / "site" / "identity.key")
+    (tmp_path / "site" / "identity.key").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="File exists"):
         own_identity(tmp_path / "site")
     assert not (tmp_path / "elsewhere").exists()
