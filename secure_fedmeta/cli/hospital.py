@@ -144,8 +144,8 @@ def _against(schedule: Schedule) -> str:
         return f"a server that looks at everything but follows the protocol, with {schedule.colluders} colluders"
     graph = hiding.graph
     return (
-        f"a server that lies, with {graph.corrupt} corrupt sites; every message signed, survivors proved; "
-        f"up to {graph.dropped} sites may fall silent"
+        f"a server that lies, with {graph.corrupt} corrupt site(s); every message signed, survivors proved; "
+        f"up to {graph.dropped} may fall silent{'' if graph.corrupt else '; set colluders to count corrupt ones'}"
     )
 
 
