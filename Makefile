@@ -5,7 +5,7 @@ PIP := $(V)/bin/python -m pip install --disable-pip-version-check -qq
 # Another index for torch alone, e.g. one with small CPU builds: make demo TORCH_INDEX=https://...
 TORCH_INDEX ?=
 
-.PHONY: demo test test-long check bench notebooks wheel-check clean
+.PHONY: demo test test-long check bench bench-peers notebooks wheel-check clean
 
 $(V)/.base: pyproject.toml constraints.txt tools/look_before_install.py
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PY=python3.11 ..."; exit 1; }
@@ -40,8 +40,17 @@ check: $(V)/.dev
 
 bench: $(V)/.dev
 	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21
+	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21 --mode malicious
+	$(V)/bin/python benchmarks/mask_loop.py
+	$(V)/bin/python benchmarks/large_rounds.py
 	$(V)/bin/python benchmarks/demo_cost.py
 	$(V)/bin/python benchmarks/hospital.py --seeds 20
+
+# Against other projects' code, each in an environment of its own under .peers/; stops where one cannot be built.
+bench-peers: $(V)/.dev
+	$(V)/bin/python benchmarks/peers/build.py flower
+	.peers/flower/bin/python benchmarks/peers/flower_defects.py
+	$(V)/bin/python benchmarks/side_by_side.py
 
 notebooks: $(V)/.dev
 	$(V)/bin/python -m pytest -q tests/notebooks
@@ -54,4 +63,4 @@ wheel-check: $(V)/.dev
 	rm -rf .wheelvenv
 
 clean:
-	rm -rf $(V) .wheelvenv dist build
+	rm -rf $(V) .wheelvenv .peers dist build

@@ -7,7 +7,7 @@
 | 2  | `Roster`           | server to client | count, (id, advertisement [, its signature 64])*         |
 | 3  | `SealedShares`     | client to server | count, (receiver, size u16, box)*                        |
 | 4  | `Delivery`         | server to client | count, (dealer, size u16, box)*; own box all zeros       |
-| 5  | `MaskedInput`      | client to server | attachment hash 32, view digest 32, count, u32*          |
+| 5  | `MaskedInput`      | client to server | attachment hash 32, view digest 32, count, b bits each * |
 | 6  | `SurvivorList`     | server to client | count, (id [, digest 32 of its M5's payload])*           |
 | 7  | `ConsistencyVote`  | client to server | digest 32 of session and survivors                       |
 | 8  | `ConsistencyProof` | server to client | count, (id, type u8, digest 32, signature 64)*           |
@@ -20,15 +20,15 @@ strengths.
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import lt
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fedmeta_crypto.keys import DIGEST_BYTES, LABEL, PUBLIC_BYTES
-from fedmeta_crypto.ring import MAX_BITS, from_wire, to_wire, wire_bytes
+from fedmeta_crypto.ring import MAX_BITS, Residues, from_wire, to_wire, wire_bytes
 from fedmeta_crypto.sealed import BOX_BYTES, KINDS, SECRET_WORDS, SHARE_BYTES, SecretKind
 from fedmeta_crypto.shamir import is_packed
 from fedmeta_crypto.wire import FRAME_BYTES, SERVER, SIGNATURE_BYTES, MessageType, Reader
@@ -56,6 +56,7 @@ _FIXED_BYTES = {
     MessageType.ADVERTISEMENT: 2 * PUBLIC_BYTES + DIGEST_BYTES,
     MessageType.CONSISTENCY: DIGEST_BYTES,
 }
+_NO_HIGH_BITS = bytes(SHARE_BYTES - 2 * SECRET_WORDS)  # nearly every share: no word is 65536
 _KIND = {kind.value: kind for kind in KINDS}
 _PROVES = {kind.value: kind for kind in (MessageType.MASKED_INPUT, MessageType.CONSISTENCY)}
 
@@ -86,7 +87,7 @@ def max_bytes(kind: MessageType, *, members: int, length: int, signed: bool = Fa
     return rest + _U32.size + members * (_SIGNED_ITEM_BYTES if signed else _ITEM_BYTES)[kind]
 
 
-def _check_ids(reader: Reader, ids: list[int]) -> None:
+def _check_ids(reader: Reader, ids: Sequence[int]) -> None:
     if not all(map(lt, ids, ids[1:])) or (ids and ids[-1] == SERVER):
         raise reader.refuse("ids are not strictly increasing client ids")
 
@@ -153,11 +154,11 @@ class _Boxes:
         """Parse, or raise a `PeerProtocolError`."""
         block = reader.view(reader.count(_BOX.size) * _BOX.size)
         reader.finish()
-        rows = list(_BOX.iter_unpack(block))
-        _check_ids(reader, [id_ for id_, _, _ in rows])
-        if [size for _, size, _ in rows] != [BOX_BYTES] * len(rows):
+        ids, sizes, boxes = tuple(zip(*_BOX.iter_unpack(block), strict=True)) or ((), (), ())
+        _check_ids(reader, ids)
+        if sizes.count(BOX_BYTES) != len(sizes):
             raise reader.refuse("a box of another size")
-        return cls(tuple([(id_, box) for id_, _, box in rows]))
+        return cls(tuple(zip(ids, boxes, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +177,22 @@ class Delivery(_Boxes):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskedInput:
-    """M5: the masked vector, bound to an application's attachment and to the sender's mask set."""
+    """M5: the masked vector in native words, bound to an application's attachment and to the sender's mask set."""
 
     TYPE: ClassVar = MessageType.MASKED_INPUT
     attachment_hash: bytes
     view_digest: bytes
-    vector: NDArray[np.uint32] = field(repr=False)
+    vector: Residues = field(repr=False)
     bits: int = MAX_BITS
+
+    def parts(self) -> tuple[bytes | memoryview, ...]:
+        """The pieces of `payload`; the last may be the vector's own memory, so that framing copies it once."""
+        body = to_wire(self.vector, bits=self.bits)
+        return self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body
 
     def payload(self) -> bytes:
         """Canonical bytes."""
-        body = to_wire(self.vector, bits=self.bits)
-        return b"".join((self.attachment_hash, self.view_digest, _U32.pack(self.vector.size), body))
+        return b"".join(self.parts())
 
     @classmethod
     def read(cls, reader: Reader, *, bits: int, length: int, sender: int) -> Self:
@@ -317,7 +322,7 @@ class UnmaskingShares:
             kind = _KIND.get(code)
             if kind is None or size != SHARE_BYTES:
                 raise reader.refuse(f"an answer of kind {code} with {size} bytes")
-            if not is_packed(share, SECRET_WORDS):
+            if share[2 * SECRET_WORDS :] != _NO_HIGH_BITS and not is_packed(share, SECRET_WORDS):
                 raise reader.refuse("a share that is not in packed form")
             answers.append(Answer(peer, kind, share))
         _check_ids(reader, [answer.peer for answer in answers])

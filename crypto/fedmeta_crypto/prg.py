@@ -19,16 +19,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from fedmeta_crypto.errors import BadArgument, BadEntropy, KeystreamExhausted
+from fedmeta_crypto.ring import Residues
 
 KEY_BYTES = 16
 FIRST_BLOCK = bytes(15) + b"\x02"
 MAX_STREAM_BYTES = 16 * (2**32 - 2)
-CHUNK_BYTES = 128 * 1024
-ONE_SHOT_BYTES = 16 * 1024
+TAG_BYTES = 16
+# Chosen by benchmarks/mask_loop.py: three buffers of a chunk fit an L2 cache of 1 MiB.
+CHUNK_BYTES = 192 * 1024
+ONE_SHOT_BYTES = 512 * 1024
 KEYS_AT_ONCE = 64
 
 Entropy = Callable[[int], bytes]
 Key = bytes | bytearray
+Term = tuple[Key, np.ufunc]
 
 
 def draw(entropy: Entropy, n: int) -> builtins.bytes:
@@ -39,21 +43,32 @@ def draw(entropy: Entropy, n: int) -> builtins.bytes:
     return data
 
 
+_GALOIS = modes.GCM(bytes(12))
+
+
 def _counter_mode(key: Key) -> CipherContext:
     return Cipher(algorithms.AES(key), modes.CTR(FIRST_BLOCK)).encryptor()
 
 
 def _galois_mode(key: Key) -> CipherContext:
     # The tag is never computed: only the counter half of GCM is used.
-    return Cipher(algorithms.AES(key), modes.GCM(bytes(12))).encryptor()
+    return Cipher(algorithms.AES(key), _GALOIS).encryptor()
 
 
 @lru_cache(maxsize=1)
 def _galois_agrees() -> bool:
     key, zeros = bytes(range(KEY_BYTES)), bytes(1040)
-    reference = _counter_mode(key).update(zeros)
-    one_shot = AESGCM(key).encrypt(bytes(12), zeros, None)[: len(zeros)]
-    return _galois_mode(key).update(zeros) == reference == one_shot
+    return _galois_mode(key).update(zeros) == _counter_mode(key).update(zeros)
+
+
+@lru_cache(maxsize=1)
+def _one_shot_agrees() -> bool:
+    if not hasattr(AESGCM, "encrypt_into"):  # older releases of the library have no such method
+        return False
+    key, zeros = bytes(range(KEY_BYTES)), bytes(1040)
+    raw = bytearray(len(zeros) + TAG_BYTES)
+    AESGCM(key).encrypt_into(bytes(12), zeros, None, raw)
+    return raw[: len(zeros)] == _counter_mode(key).update(zeros)
 
 
 def open_stream(key: Key) -> CipherContext:
@@ -101,10 +116,11 @@ class Keystream:
         return np.frombuffer(self.bytes(8 * n), "<u8").astype(np.uint64)
 
 
-def add_masks(accumulator: NDArray[np.uint32], *, plus: Sequence[Key] = (), minus: Sequence[Key] = ()) -> None:
-    """Add (subtract) one expanded mask per key to a vector modulo 2^32, in place.
+def add_masks(accumulator: Residues, *, plus: Sequence[Key] = (), minus: Sequence[Key] = ()) -> None:
+    """Add (subtract) one expanded mask per key to a vector modulo 2^16 or 2^32, in place.
 
-    Shapes:     accumulator (d,), contiguous.  Memory: O(d) and one chunk, whatever the number of keys.
+    Shapes:     accumulator (d,), contiguous, uint16 or uint32; a mask is the first d such words of its key's stream,
+                little-endian.  Memory: O(d) and one chunk, whatever the number of keys.
     Source:     sum of PRG expansions in Bonawitz et al., CCS 2017, section 4 (masked input).
 
     Example:
@@ -112,34 +128,42 @@ def add_masks(accumulator: NDArray[np.uint32], *, plus: Sequence[Key] = (), minu
         >>> add_masks(v, plus=[bytes(16)]); add_masks(v, minus=[bytes(16)]); v.tolist()
         [0, 1, 2, 3, 4]
     """
+    if accumulator.dtype not in (np.uint16, np.uint32):
+        raise BadArgument(f"masks are added to uint16 or uint32, not {accumulator.dtype}", where="add_masks")
     if any(len(key) != KEY_BYTES for key in (*plus, *minus)):
         raise BadArgument(f"a mask key has {KEY_BYTES} bytes", where="add_masks")
     if accumulator.nbytes > MAX_STREAM_BYTES:
         raise KeystreamExhausted(f"a mask of {accumulator.nbytes} bytes asked")
-    expand = _add_short if accumulator.nbytes <= ONE_SHOT_BYTES and _galois_agrees() else _add_long
-    for keys, operation in ((plus, np.add), (minus, np.subtract)):
-        for start in range(0, len(keys), KEYS_AT_ONCE):
-            expand(accumulator, keys[start : start + KEYS_AT_ONCE], operation)
+    terms = [(key, np.add) for key in plus] + [(key, np.subtract) for key in minus]
+    if accumulator.nbytes <= ONE_SHOT_BYTES and _one_shot_agrees():
+        _add_short(accumulator, terms)
+    else:
+        for start in range(0, len(terms), KEYS_AT_ONCE):
+            _add_long(accumulator, terms[start : start + KEYS_AT_ONCE])
 
 
-def _add_short(accumulator: NDArray[np.uint32], keys: Sequence[Key], operation: np.ufunc) -> None:
-    # Setting a stream up costs more than a short mask: one call per key, one numpy sum for all.
-    zeros, nonce = bytes(accumulator.nbytes), bytes(12)
-    rows = b"".join([AESGCM(key).encrypt(nonce, zeros, None) for key in keys])
-    words = np.frombuffer(rows, "<u4").reshape(len(keys), -1)[:, : accumulator.size]
-    operation(accumulator, words.sum(axis=0, dtype=np.uint32), out=accumulator)
+def _add_short(accumulator: Residues, terms: Sequence[Term]) -> None:
+    # Setting a stream up costs more than a one-shot cipher, and vector and mask fit the L2 cache together.
+    size, nonce = accumulator.nbytes, bytes(12)
+    zeros, raw = bytes(size), np.empty(size + TAG_BYTES, np.uint8)
+    mask = raw[:size].view(accumulator.dtype.newbyteorder("<"))
+    for key, operation in terms:
+        AESGCM(key).encrypt_into(nonce, zeros, None, raw.data)
+        operation(accumulator, mask, out=accumulator)
+    raw.fill(0)
 
 
-def _add_long(accumulator: NDArray[np.uint32], keys: Sequence[Key], operation: np.ufunc) -> None:
-    # Chunks outside and keys inside: the chunk being summed and the keystream stay in the L2 cache.
-    zeros = bytes(CHUNK_BYTES)
-    raw = np.empty(CHUNK_BYTES + KEY_BYTES, np.uint8)  # update_into asks for a block of slack
-    keystream = raw[:CHUNK_BYTES].view("<u4")
-    streams = [open_stream(key) for key in keys]
-    for start in range(0, accumulator.size, keystream.size):
-        part = accumulator[start : start + keystream.size]
-        text = zeros if part.size == keystream.size else bytes(part.nbytes)
-        for stream in streams:
-            stream.update_into(text, raw.data)
-            operation(part, keystream[: part.size], out=part)
+def _add_long(accumulator: Residues, terms: Sequence[Term]) -> None:
+    # Chunks outside and keys inside: the chunk being summed and the keystream stay in the L2 cache, and memory is
+    # read once for KEYS_AT_ONCE keys.
+    size = min(CHUNK_BYTES, accumulator.nbytes)
+    zeros, raw = bytes(size), np.empty(size + KEY_BYTES, np.uint8)  # update_into asks for a block of slack
+    mask = raw[:size].view(accumulator.dtype.newbyteorder("<"))
+    streams = [(open_stream(key).update_into, operation) for key, operation in terms]
+    for start in range(0, accumulator.size, max(mask.size, 1)):
+        part = accumulator[start : start + mask.size]
+        text, words = (zeros, mask) if part.size == mask.size else (zeros[: part.nbytes], mask[: part.size])
+        for update_into, operation in streams:
+            update_into(text, raw.data)
+            operation(part, words, out=part)
     raw.fill(0)

@@ -100,18 +100,31 @@ def statement(header: Header, *, size: int, content: bytes) -> bytes:
     return hashlib.sha256(LABEL + _packed(header, size) + content).digest()
 
 
-def content_digest(payload: bytes | memoryview) -> bytes:
-    """SHA-256 of a payload, by which signatures and lists name it."""
-    return hashlib.sha256(payload).digest()
+def content_digest(*parts: bytes | memoryview) -> bytes:
+    """SHA-256 of a payload, given in one part or more, by which signatures and lists name it."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def frame(header: Header, payload: bytes, sign: Signer | None = None) -> bytes:
     """Header, payload and signature; the signature is empty without a signer."""
-    head = _packed(header, len(payload))
+    content = b"" if sign is None else content_digest(payload)
+    return frame_parts(header, (payload,), sign, content=content)
+
+
+def frame_parts(header: Header, parts: tuple[bytes | memoryview, ...], sign: Signer | None, *, content: bytes) -> bytes:
+    """`frame` of a payload in parts, which are copied once.
+
+    Args:       content: `content_digest` of the parts; not looked at without a signer.
+    """
+    size = sum(map(len, parts))
+    head = _packed(header, size)
     if sign is None:
-        return b"".join((head, payload, _SIGNATURE.pack(0)))
-    signature = sign(statement(header, size=len(payload), content=content_digest(payload)))
-    return b"".join((head, payload, _SIGNATURE.pack(len(signature)), signature))
+        return b"".join((head, *parts, _SIGNATURE.pack(0)))
+    signature = sign(statement(header, size=size, content=content))
+    return b"".join((head, *parts, _SIGNATURE.pack(len(signature)), signature))
 
 
 def payload_of(message: bytes) -> memoryview:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fedmeta_crypto import Phase, RoundParameters, TooFewSurvivors
+from fedmeta_crypto import Phase, RoundParameters, Strength, TooFewSurvivors, ring
 from fedmeta_crypto.correction import correct
+from fedmeta_crypto.graph import majority_against
 from fedmeta_crypto.messages import (
     Answer,
     ConsistencyProof,
@@ -31,10 +32,10 @@ from fedmeta_crypto.ring import ring_mask
 from fedmeta_crypto.sealed import BOX_BYTES, SecretKind
 from fedmeta_crypto.secagg.parameters import session_of
 from fedmeta_crypto.shamir import PRIME, is_packed, pack, reconstruct, split, unpack
-from fedmeta_crypto.wire import Header, MessageType, Reader, frame, unframe
+from fedmeta_crypto.wire import Header, MessageType, Reader, content_digest, frame, frame_parts, unframe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from crypto_rounds import Rehearsal, plan, signed_plan
+from crypto_rounds import Rehearsal, plan, signed_plan, sparse_plan
 
 IDS = st.lists(st.integers(0, 2**32 - 2), min_size=2, max_size=9, unique=True).map(sorted)
 
@@ -65,36 +66,111 @@ def signed_rounds(draw):
     return parameters, losses(draw, ids, (1, 3, 5, 7, 9))
 
 
+@st.composite
+def sparse_rounds(draw):
+    """Fewer neighbours than n - 1, at each strength, with thresholds that its rule allows."""
+    strength = draw(st.sampled_from(Strength))
+    n = draw(st.integers(4, 16))
+    k = 2 * draw(st.integers(1, (n - 2) // 2))
+    if strength is Strength.MALICIOUS:
+        corrupt = draw(st.integers(0, k - 1))
+        dropped = draw(st.integers(0, k - 1 - corrupt))
+        threshold = majority_against(k, corrupt)
+    else:
+        corrupt, dropped = draw(st.integers(0, n // 3)), draw(st.integers(0, n // 3))
+        threshold = draw(st.integers(k // 2 + 1 if strength.signed else 1, k))
+    assume(threshold < n - dropped and threshold <= k)
+    parameters = sparse_plan(
+        n,
+        strength=strength,
+        corrupt=corrupt,
+        dropped=dropped,
+        k=k,
+        threshold=threshold,
+        bits=draw(st.integers(8, 32)),
+        length=draw(st.sampled_from([1, 2, 31, 300])),
+        server_nonce=draw(st.binary(min_size=32, max_size=32)),
+    )
+    return parameters, losses(draw, parameters.cohort, (1, 3, 5, 7, 9) if strength.signed else (1, 3, 5, 9))
+
+
 def losses(draw, ids, numbers):
     """The number of the message that each client fails to send; 0: none."""
     return {id_: draw(st.sampled_from([0] * 3 * len(numbers) + list(numbers))) for id_ in ids}
 
 
-@given(st.one_of(rounds(), signed_rounds()), st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
-def test_the_sum_is_exact_or_the_round_fails_by_name(case, seed):
+def outcome(parameters, lost_at):
+    """The survivors if the round must succeed, else None: the protocol's rules on sets of ids alone."""
+    near = {id_: set(parameters.neighbours_of(id_, parameters.session)) for id_ in parameters.cohort}
+    t, signed = parameters.threshold, parameters.strength.signed
+
+    def stay(ids, number, *, needed):
+        there = {id_ for id_ in ids if lost_at[id_] != number}
+        return there if len(there) >= needed else set()
+
+    def connected(ids):
+        return {id_ for id_ in ids if len(near[id_] & ids) >= parameters.fewest_near}
+
+    advertised = stay(parameters.cohort, 1, needed=parameters.min_survivors)
+    shared = stay(connected(advertised), 3, needed=parameters.min_survivors)
+    survivors = stay(connected(shared), 5, needed=parameters.min_survivors)
+    voted = stay(survivors, 7, needed=max(parameters.quorum, t + 1) if signed else 0)
+    answered = stay(voted, 9, needed=t + 1)
+    opens = bool(answered) and all(len(near[id_] & answered) >= t for id_ in shared)
+    return tuple(sorted(survivors)) if opens else None
+
+
+def check_exactness(case, seed):
     parameters, lost_at = case
 
     def lost(number):
         return {id_ for id_, at in lost_at.items() if at == number}
 
-    left_after = {n: sum(at == 0 or at > n for at in lost_at.values()) for n in (1, 3, 5, 7, 9)}
-    enough = left_after[5] >= parameters.min_survivors and left_after[9] >= parameters.threshold + 1
-    if parameters.strength.signed:
-        enough = enough and left_after[7] >= max(parameters.quorum, parameters.threshold + 1)
+    expected = outcome(parameters, lost_at)
     rehearsal = Rehearsal(parameters, seed=str(seed))
     try:
         rehearsal.advertise(lost(1)).share(lost(3)).deliver().mask(lost(5)).agree(lost(7)).unmask(lost(9))
     except TooFewSurvivors as error:
-        assert not enough and error.have < error.need
+        assert expected is None and error.have < error.need
         assert rehearsal.opened is None and rehearsal.server.phase is Phase.FAILED
         return
-    assert enough
-    survivors = tuple(id_ for id_ in parameters.cohort if lost_at[id_] in (0, 7, 9))
-    assert rehearsal.opened.survivors == survivors
-    assert set(rehearsal.opened.dropped) == set(parameters.cohort) - set(survivors)
+    assert rehearsal.opened.survivors == expected
+    assert set(rehearsal.opened.dropped) == set(parameters.cohort) - set(expected)
     assert np.array_equal(rehearsal.opened.total, rehearsal.client_sums())
     assert rehearsal.opened.total.dtype == np.uint32
+
+
+ANY_ROUND = st.one_of(rounds(), signed_rounds(), sparse_rounds())
+
+
+@given(ANY_ROUND, st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_the_sum_is_exact_or_the_round_fails_by_name(case, seed):
+    check_exactness(case, seed)
+
+
+@pytest.mark.long
+@given(ANY_ROUND, st.integers(0, 2**32))
+@settings(max_examples=1000, deadline=None)
+def test_the_sum_is_exact_in_a_thousand_rounds(case, seed):
+    check_exactness(case, seed)
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("bits", range(8, 33))
+def test_every_ring_is_exact(bits, native):
+    """One of seven lost before its input and one after it, at both strengths; inputs of uint32 or of native words."""
+    for parameters in (plan(7, bits=bits, length=77), signed_plan(7, bits=bits, length=77, dropped=1)):
+        rehearsal = Rehearsal(parameters, seed=str(bits))
+        if native:
+            rehearsal.vectors = {id_: vector.astype(ring.word(bits)) for id_, vector in rehearsal.vectors.items()}
+        given_ = {id_: vector.copy() for id_, vector in rehearsal.vectors.items()}
+        rehearsal.advertise().share().deliver().mask([13]).agree().unmask([23])
+        expected = sum(given_[id_].astype(np.int64) for id_ in (3, 23, 33, 43, 53, 63)) % 2**bits
+        opened = rehearsal.opened
+        assert opened.survivors == (3, 23, 33, 43, 53, 63)
+        assert opened.total.dtype == np.uint32 and np.array_equal(opened.total, expected)
+        assert all(np.array_equal(rehearsal.vectors[id_], vector) for id_, vector in given_.items())
 
 
 @given(
@@ -228,6 +304,12 @@ def test_masked_input_round_trip(bits, values, attachment, view):
     reader = Reader(memoryview(payload), sender=1, where="test")
     decoded = MaskedInput.read(reader, bits=bits, length=len(values), sender=1)
     assert np.array_equal(decoded.vector, vector) and decoded.payload() == payload
+    assert decoded.vector.dtype == ring.word(bits)
+    header, sign = Header(message.TYPE, bytes(32), 1, 1), lambda words: words + words
+    assert frame_parts(header, message.parts(), None, content=b"") == frame(header, payload)
+    content = content_digest(*message.parts())
+    assert content == content_digest(payload)
+    assert frame_parts(header, message.parts(), sign, content=content) == frame(header, payload, sign)
 
 
 @given(rounds(), B32, B32, st.binary(max_size=64), st.integers(1, 2**63 - 1))
@@ -239,9 +321,10 @@ def test_announcement_round_trip(case, behaviour, nonce, body, round_):
     assert again == parameters and again.to_message() == message and again.session == parameters.session
 
 
-@given(signed_rounds(), st.binary(max_size=64))
+@given(st.one_of(signed_rounds(), sparse_rounds()), st.binary(max_size=64))
 def test_signed_announcement_round_trip(case, body):
     parameters = dataclasses.replace(case[0], body=body)
+    assume(parameters.strength.signed)
     message = parameters.to_message(lambda words: words + words)
     again = RoundParameters.from_message(message, max_bytes=len(message))
     assert again == parameters and again.to_message(lambda words: words + words) == message

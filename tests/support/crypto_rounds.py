@@ -2,6 +2,7 @@
 """A round in one process that a test can stop, bend and replay at any message."""
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from fedmeta_crypto import (
     ServerSession,
     Strength,
 )
-from fedmeta_crypto.graph import assured
+from fedmeta_crypto.errors import InconsistentRoster
+from fedmeta_crypto.graph import GraphParameters, assured, majority_against
 from fedmeta_crypto.identities import AllowList, Identity
+from fedmeta_crypto.secagg.parameters import Graph
 from fedmeta_crypto.secagg.step import SumOpened
 from fedmeta_crypto.wire import Header, Reader, frame, unframe
 
@@ -84,6 +87,32 @@ def signed_policy(parameters, **changes):
     return policy(**(fields | changes))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreeable(ClientPolicy):
+    """A policy that wants exactly the stated graph: for laws over any k, t, A and D."""
+
+    stated: GraphParameters
+
+    def graph(self, n, strength):
+        return self.stated
+
+
+def sparse_plan(n, *, strength=Strength.MALICIOUS, corrupt=1, dropped=1, k=None, threshold=None, **changes):
+    """A round with k < n - 1 neighbours: the fewest for these A and D, or as stated."""
+    ids = changes.pop("ids", None) or tuple(10 * i + 3 for i in range(n))
+    k = 2 * ((corrupt + dropped) // 2 + 1) if k is None else k
+    fields = {
+        "ids": ids,
+        "threshold": majority_against(k, corrupt) if threshold is None else threshold,
+        "min_survivors": len(ids) - dropped,
+        "strength": strength,
+        "neighbours": k,
+        "corrupt": corrupt,
+        "identities": people_of(ids).digest(ids) if strength.signed else b"",
+    }
+    return plan(**(fields | changes))
+
+
 def policy(**changes):
     fields = {
         "min_cohort": 2,
@@ -136,8 +165,18 @@ class Rehearsal:
         self.clients = {id_: self.client(id_, m0, entropy=entropy(f"{seed}/{id_}")) for id_, m0 in self.inbox.items()}
         self.vectors = vectors_for(self.parameters)
         self.opened = None
+        self.isolated = set()  # clients that refused because too few neighbours are left
 
     def client(self, id_, m0, *, entropy, **changes):
+        if self.parameters.graph is not Graph.COMPLETE:
+            people, strengths = people_of(self.parameters.cohort), frozenset({self.parameters.strength})
+            numbers = {"min_cohort": 2, "max_length": 4096, "max_body_bytes": 64, "last_round": 0}
+            own = Agreeable(
+                **numbers
+                | {"allowed_strengths": strengths, "allow_list": people, "stated": self.parameters.numbers}
+                | changes
+            )
+            return ClientSession(m0, client_id=id_, policy=own, identity=identity_of(id_), entropy=entropy)
         if not self.signed:
             return ClientSession(m0, client_id=id_, policy=policy(**changes), entropy=entropy)
         own = signed_policy(self.parameters, **changes)
@@ -149,6 +188,16 @@ class Rehearsal:
         for event in step.events:
             if isinstance(event, SumOpened):
                 self.opened = event
+
+    def _alone(self, id_, message):
+        """The client's step, or None if it has too few neighbours on a sparse graph: it is lost then."""
+        try:
+            return self.clients[id_].receive(message)
+        except InconsistentRoster:
+            if self.parameters.graph is Graph.COMPLETE:
+                raise
+            self.isolated.add(id_)
+            return None
 
     def _upload(self, number, id_, step):
         self.events[number, id_] = step.events
@@ -166,20 +215,20 @@ class Rehearsal:
 
     def share(self, drop=()):
         for id_, message in dict(self.inbox).items():
-            if id_ not in drop:
-                self._upload(3, id_, self.clients[id_].receive(message))
+            if id_ not in drop and (step := self._alone(id_, message)):
+                self._upload(3, id_, step)
         self._collect(self.server.deadline(Phase.SHARE_KEYS))
         return self
 
     def deliver(self, drop=()):
         for id_, message in self.inbox.items():
-            if id_ not in drop:
-                self.events[4, id_] = self.clients[id_].receive(message).events
+            if id_ not in drop and (step := self._alone(id_, message)):
+                self.events[4, id_] = step.events
         return self
 
     def mask(self, drop=()):
         for id_ in dict(self.inbox):
-            if id_ not in drop:
+            if id_ not in drop and id_ not in self.isolated:
                 self._upload(5, id_, self.clients[id_].mask_input(self.vectors[id_]))
         self._collect(self.server.deadline(Phase.MASK_INPUT))
         return self

@@ -9,7 +9,7 @@ from typing import Never
 
 from fedmeta_crypto.errors import BadSignature, PlanRefused
 from fedmeta_crypto.identities import AllowList, Identity
-from fedmeta_crypto.messages import Message
+from fedmeta_crypto.messages import MaskedInput, Message
 from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.wire import (
     SERVER,
@@ -18,7 +18,7 @@ from fedmeta_crypto.wire import (
     check_header,
     content_digest,
     frame,
-    payload_of,
+    frame_parts,
     signature_of,
     statement,
     unframe,
@@ -82,9 +82,16 @@ class Authenticator:
             raise BadSignature("the signature does not verify", sender=header.sender, where=header.type.where)
         return content
 
-    def input_digest(self, message: bytes) -> bytes:
-        """How a survivor list names a masked input that this party framed; empty under no signatures."""
-        return content_digest(payload_of(message)) if self.signed else b""
+    def frame_input(self, masked: MaskedInput) -> tuple[bytes, bytes]:
+        """A masked input as `frame` gives it, and how a survivor list names it; empty under no signatures.
+
+        The vector is copied once, and hashed at most once.
+        """
+        header, parts = Header(masked.TYPE, self.session, self._round, self._me), masked.parts()
+        if self._identity is None:
+            return frame_parts(header, parts, None, content=b""), b""
+        content = content_digest(*parts)
+        return frame_parts(header, parts, self._identity.sign, content=content), content
 
     def has_signed(self, id_: int, kind: MessageType, *, size: int, content: bytes, signature: bytes) -> bool:
         """Whether a client signed a message of this kind and payload digest, in this very session."""

@@ -18,9 +18,6 @@ import os
 from functools import lru_cache
 from typing import Never
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedmeta_crypto.errors import (
     BadArgument,
     Equivocation,
@@ -49,7 +46,7 @@ from fedmeta_crypto.messages import (
     view_digest,
 )
 from fedmeta_crypto.prg import Entropy, add_masks
-from fedmeta_crypto.ring import checked_copy, reduce_in_place
+from fedmeta_crypto.ring import Residues, checked_copy, reduce_in_place
 from fedmeta_crypto.sealed import (
     KINDS,
     SECRET_WORDS,
@@ -231,10 +228,11 @@ class ClientSession:
         """The transport has delivered the last message: let go of it, so that `resend` has nothing."""
         self._last = None
 
-    def mask_input(self, vector: NDArray[np.uint32], *, attachment_hash: bytes = bytes(DIGEST_BYTES)) -> Step:
+    def mask_input(self, vector: Residues, *, attachment_hash: bytes = bytes(DIGEST_BYTES)) -> Step:
         """Mask one vector; sends M5. Once only.
 
-        Shapes:     vector (parameters.length,), uint32, values below 2**modulus_bits; it is not changed.
+        Shapes:     vector (parameters.length,), uint32 (or uint16 if modulus_bits <= 16), values below 2**modulus_bits;
+                    it is not changed.
         Args:       attachment_hash: 32 bytes that bind what the application sends beside the vector.
         Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`.  WrongLength, OutOfRing.
         """
@@ -251,9 +249,9 @@ class ClientSession:
         reduce_in_place(masked, bits)
         self._secrets.drop_after_masking()
         message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked, bits)
-        outgoing = self._to_server(message)
-        self._digest = self._wire.input_digest(outgoing.message)
-        return Step(send=(outgoing,))
+        framed, self._digest = self._wire.frame_input(message)
+        self._last = Outgoing(SERVER, framed)
+        return Step(send=(self._last,))
 
     def abort(self) -> None:
         """Wipe every secret and take no further part; harmless when already over."""

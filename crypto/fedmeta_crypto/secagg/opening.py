@@ -19,6 +19,7 @@ from fedmeta_crypto.errors import BadShare, TooFewSurvivors
 from fedmeta_crypto.keys import KeyPair, commitment, pair_mask_key, self_mask_key
 from fedmeta_crypto.messages import KeyAdvertisement
 from fedmeta_crypto.prg import add_masks
+from fedmeta_crypto.ring import Residues
 from fedmeta_crypto.sealed import SECRET_WORDS, SHARE_BYTES
 from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.secagg.step import SharesCorrected
@@ -30,7 +31,7 @@ Opens = Callable[[int, bytes], bool]  # whether a dealer committed to this secre
 
 
 def open_sum(
-    masked: NDArray[np.uint32],
+    masked: Residues,
     *,
     parameters: RoundParameters,
     session: bytes,
@@ -39,7 +40,7 @@ def open_sum(
     survivors: tuple[int, ...],
     answers: Answers,
 ) -> SharesCorrected | None:
-    """Turn the sum of the masked vectors into the sum of the vectors modulo 2^32, in place.
+    """Turn the sum of the masked vectors into the sum of the vectors in native words, in place.
 
     Of r shares of a secret, (r - threshold) // 2 may be wrong. Shares beyond the first `threshold` are looked at
     only when those do not open the secret.

@@ -44,7 +44,7 @@ from fedmeta_crypto.messages import (
     survivors_digest,
     view_digest,
 )
-from fedmeta_crypto.ring import reduce_in_place
+from fedmeta_crypto.ring import reduce_in_place, word
 from fedmeta_crypto.sealed import NO_BOX, SecretKind
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.opening import open_sum
@@ -112,7 +112,7 @@ class ServerSession:
         self._survivors: tuple[int, ...] = ()
         # Of each M1, M5 and M7 as the round needs them; empty bytes without signatures.
         self._signatures: dict[MessageType, dict[int, bytes]] = {kind: {} for kind in _COLLECTED_IN}
-        self._sum = np.zeros(parameters.length, np.uint32)
+        self._sum = np.zeros(parameters.length, word(parameters.modulus_bits))
         self._answers: dict[int, dict[int, bytes]] = {}
 
     def __repr__(self) -> str:
@@ -204,11 +204,10 @@ class ServerSession:
             raise BadMessage("a vote for other survivors", sender=sender, where="consistency")
 
     def _take_answers(self, shares: UnmaskingShares, sender: int) -> None:
-        alive = set(self._survivors)
-        near = set(self._near(sender, self._mask_set))
+        alive, near = set(self._survivors), set(self._near(sender, self._mask_set))
+        seed, key = SecretKind.SELF_MASK, SecretKind.MASK_KEY  # looked up once: there are k answers each
         for peer, kind, _ in shares.answers:
-            right = SecretKind.SELF_MASK if peer in alive else SecretKind.MASK_KEY
-            if peer not in near or kind is not right:
+            if peer not in near or kind is not (seed if peer in alive else key):
                 raise BadMessage(f"an answer nobody asked for, on {peer}", sender=sender, where="unmasking")
         self._answers[sender] = {peer: share for peer, _, share in shares.answers}
 
@@ -257,8 +256,11 @@ class ServerSession:
 
     def _near(self, id_: int, among: tuple[int, ...] = ()) -> tuple[int, ...]:
         """A client's neighbours among this phase's members, or among others."""
-        there = frozenset(among or self._members)
-        return tuple([peer for peer in self.parameters.neighbours_of(id_, self.session) if peer in there])
+        there, near = among or self._members, self.parameters.neighbours_of(id_, self.session)
+        if len(there) == len(self.parameters.cohort):
+            return near
+        gone = frozenset(self.parameters.cohort).difference(there)
+        return near if gone.isdisjoint(near) else tuple([peer for peer in near if peer not in gone])
 
     def _roster(self, ids: tuple[int, ...]) -> Roster:
         signatures = self._signatures[MessageType.ADVERTISEMENT]
@@ -268,7 +270,7 @@ class ServerSession:
     def _delivery(self, to: int, boxes: dict[int, dict[int, bytes]]) -> Delivery:
         shown = _with(to, self._near(to))
         self._views[to] = view_digest(self.session, shown)
-        return Delivery(tuple((u, NO_BOX if u == to else boxes[u][to]) for u in shown))
+        return Delivery(tuple([(u, NO_BOX if u == to else boxes[u][to]) for u in shown]))
 
     def _survivor_list(self, survivors: tuple[int, ...]) -> SurvivorList:
         if not self._wire.signed:
@@ -307,13 +309,13 @@ class ServerSession:
         reduce_in_place(total, self.parameters.modulus_bits)
         self._answers = {}
         self.phase = Phase.DONE
-        opened = SumOpened(total, survivors, _without(self.parameters.cohort, survivors))
+        opened = SumOpened(total.astype(np.uint32, copy=False), survivors, _without(self.parameters.cohort, survivors))
         return (opened,) if corrected is None else (corrected, opened)
 
     def _fail(self) -> None:
         self.phase = Phase.FAILED
         self._boxes, self._answers = {}, {}
-        self._sum = np.zeros(0, np.uint32)
+        self._sum = np.zeros(0, self._sum.dtype)
 
 
 def _without(ids: tuple[int, ...], gone: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A masked vector says nothing: every residue occurs, the top one too, whatever the input."""
 
+import crypto_rounds
 import numpy as np
 import pytest
-from crypto_rounds import Rehearsal, sum_of
+from crypto_rounds import Rehearsal, plan, signed_plan, sparse_plan, sum_of
 
 from fedmeta_crypto import Phase
 from fedmeta_crypto.messages import MaskedInput
+from fedmeta_crypto.prg import add_masks
 from fedmeta_crypto.wire import Reader, unframe
 
 LENGTH = 40_000
@@ -25,8 +27,6 @@ def masked_vector(bits, value):
 
 @pytest.fixture(autouse=True)
 def long_vectors(monkeypatch):
-    import crypto_rounds
-
     wide = crypto_rounds.policy
     monkeypatch.setattr(crypto_rounds, "policy", lambda **changes: wide(**({"max_length": LENGTH} | changes)))
 
@@ -55,12 +55,49 @@ def test_top_values_as_inputs(bits):
     assert np.array_equal(rehearsal.opened.total, sum_of(rehearsal.vectors, rehearsal.clients, bits))
 
 
-def test_colluders_below_the_threshold_see_noise():
-    """A server and t - 1 colluders take off every mask they know; an honest pair's mask is left."""
-    rehearsal = Rehearsal(n=4, threshold=3, min_survivors=4, length=2000).until(Phase.MASK_INPUT)
-    victim, friend = rehearsal.clients[3], rehearsal.clients[13]
-    colluders = [rehearsal.clients[23], rehearsal.clients[33]]
-    known = [key for c in colluders for key in c._secrets.mask_keys_minus]
-    mine = victim._secrets.mask_keys_plus
-    unknown = [key for key in mine if key not in known]
-    assert len(unknown) == 2 and unknown[1] in friend._secrets.mask_keys_minus  # own mask and the friend's
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: plan(6, threshold=4, min_survivors=5, bits=8, length=LENGTH),
+        lambda: signed_plan(6, corrupt=1, dropped=1, bits=8, length=LENGTH),
+        lambda: sparse_plan(12, corrupt=2, dropped=1, bits=8, length=LENGTH),
+    ],
+    ids=["semi-honest", "malicious", "malicious ring"],
+)
+def test_colluders_below_the_threshold_see_noise(build, monkeypatch):
+    """A server and as many neighbours as are assumed take off every mask they know: what is left is uniform."""
+    parameters = build()
+    for name in ("policy", "Agreeable"):
+        made = getattr(crypto_rounds, name)
+        monkeypatch.setattr(crypto_rounds, name, lambda made=made, **c: made(**c | {"max_length": LENGTH}))
+    rehearsal = Rehearsal(parameters).until(Phase.MASK_INPUT)
+    victim = rehearsal.clients[parameters.cohort[0]]
+    near = parameters.neighbours_of(victim.client_id, parameters.session)
+    colluders = near[: parameters.corrupt or parameters.threshold - 1]
+    known = [key for id_ in colluders for key in _keys(rehearsal.clients[id_])]
+    # Copies: the client overwrites its own as soon as it has masked.
+    all_plus = [bytes(key) for key in victim._secrets.mask_keys_plus]
+    all_minus = [bytes(key) for key in victim._secrets.mask_keys_minus]
+    plus, minus = [key for key in all_plus if key in known], [key for key in all_minus if key in known]
+    assert len(plus) + len(minus) == len(colluders)
+    message = victim.mask_input(np.full(LENGTH, 7, np.uint32)).send[0].message
+    _, payload = unframe(message, sender=victim.client_id, max_bytes=len(message), signed=rehearsal.signed)
+    reader = Reader(payload, sender=1, where="test")
+    sent = MaskedInput.read(reader, bits=8, length=LENGTH, sender=1).vector
+
+    def without(plus, minus):
+        left = np.array(sent)
+        add_masks(left, plus=minus, minus=plus)
+        return left & 255
+
+    assert _chi_square(without(plus, minus)) < 400  # 255 degrees of freedom: one unknown mask is enough
+    assert (without(all_plus, all_minus) == 7).all()  # the test would see it if there were none
+
+
+def _keys(client):
+    return [bytes(key) for key in (*client._secrets.mask_keys_plus, *client._secrets.mask_keys_minus)]
+
+
+def _chi_square(values):
+    counts = np.bincount(values, minlength=256)
+    return ((counts - LENGTH / 256) ** 2 / (LENGTH / 256)).sum()

@@ -4,6 +4,7 @@
 import pytest
 from crypto_rounds import Rehearsal, plan, signed_plan
 
+from fedmeta_crypto import Phase
 from fedmeta_crypto.errors import OutOfOrder, Repeated
 
 
@@ -32,3 +33,15 @@ def test_every_message_of_a_client(make):
     client.abort()
     with pytest.raises(OutOfOrder):
         client.resend()
+
+
+def test_what_was_delivered_is_let_go_of():
+    """Whoever plays many clients at once would else keep a vector for each."""
+    rehearsal = Rehearsal(signed_plan(4)).until(Phase.MASK_INPUT).mask()
+    client = rehearsal.clients[3]
+    assert client.resend().send
+    client.delivered()
+    with pytest.raises(OutOfOrder):
+        client.resend()
+    rehearsal.agree().unmask()  # and the round goes on
+    assert client.resend().send[0].message == rehearsal.sent[9, 3]

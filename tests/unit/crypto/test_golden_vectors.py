@@ -65,9 +65,10 @@ def test_any_three_of_the_five_stored_shares():
         assert reconstruct(points, rows[[p - 1 for p in points]]).hex() == stored["secret"]
 
 
-def test_the_stored_round_replays_from_its_bytes():
-    stored = json.loads((VECTORS / "whole_round.json").read_text())
-    rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=20, length=3, body=b"model"))
+@pytest.mark.parametrize(("name", "bits"), [("whole_round.json", 20), ("sixteen_bit_round.json", 16)])
+def test_the_stored_round_replays_from_its_bytes(name, bits):
+    stored = json.loads((VECTORS / name).read_text())
+    rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=bits, length=3, body=b"model"))
     for label, message in stored["to_server"].items():
         number, sender = label[1:].split(" from ")
         if number == "9" and rehearsal.server.phase.name == "MASK_INPUT":

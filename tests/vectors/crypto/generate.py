@@ -90,6 +90,12 @@ def whole_round():
     return played(rehearsal, ("advertise", "share", "deliver", "mask", "unmask"))
 
 
+def sixteen_bit_round():
+    """As `whole_round` in a ring of 16 bits, whose masks are words of 16 bits."""
+    rehearsal = Rehearsal(plan(ids=(1, 2, 300), threshold=1, bits=16, length=3, body=b"model"), seed="golden")
+    return played(rehearsal, ("advertise", "share", "deliver", "mask", "unmask"))
+
+
 def signed_round():
     """Four clients at the malicious strength, the second lost after its shares, under counter entropy."""
     rehearsal = Rehearsal(signed_plan(ids=(1, 2, 300, 4000), bits=20, length=3, body=b"model"), seed="golden")
@@ -142,6 +148,7 @@ FILES = {
     "standards.json": lambda: STANDARDS,
     "primitives.json": own_primitives,
     "whole_round.json": whole_round,
+    "sixteen_bit_round.json": sixteen_bit_round,
     "signed_round.json": signed_round,
     "bad_messages.json": bad_messages,
 }
