@@ -2,9 +2,10 @@
 """The honest table of the hospital pilot: private MAML beside what a user would run instead, over paired seeds.
 
 python benchmarks/hospital.py --seeds 20 --json        # figures only
-python benchmarks/hospital.py --seeds 20 --store       # and keep the table that reports show
+python benchmarks/hospital.py --seeds 20 --store       # and keep the table that reports and README.md show
 
-Every private row runs the product: encoding, discrete noise, masks, sums, filters. Rows of one seed share data, split
+Every private row runs the product at its default strength, malicious: encoding, discrete noise for the honest sites
+alone (10 sites, A = 1 of them corrupt), masks, signatures, sums, filters. Rows of one seed share data, split
 and roles; differences are paired. The pair of unseen hospitals rotates with the seed. Scores are means over hospitals
 of scores on unseen patients after adaptation on site; "shared worst" is the worst hospital *before* adaptation, which
 all-zero weights and shuffled labels must fail.
@@ -27,10 +28,13 @@ import numpy as np
 
 from secure_fedmeta.baselines import fedavg, fit_alone, local_only
 from secure_fedmeta.evaluation import evaluate_members, evaluate_unseen, score_sites
-from secure_fedmeta.pilots.hospital import HospitalPilot, plan_with
+from secure_fedmeta.guarantee import protocol_line
+from secure_fedmeta.pilots.hospital import HospitalPilot, plan_with, schedule_for
 from secure_fedmeta.run import federate
 
 STORE = Path(__file__).parents[1] / "secure_fedmeta/report/hospital_table.json"
+README = Path(__file__).parents[1] / "README.md"
+README_COLUMNS = ("auroc", "shared_worst", "calibrated", "unseen_5")
 COLUMNS = {
     "auroc": "AUROC",
     "worst": "worst site",
@@ -209,6 +213,7 @@ def store(table: dict[str, dict[str, list[float]]], checks: object, says: list[s
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": f"python benchmarks/hospital.py --seeds {options.seeds} --first {options.first} --store",
         "seeds": options.seeds,
+        "protocol": protocol_line(schedule_for(plan_with(RUNS[MAIN]))),
         "columns": [{"key": key, "title": title} for key, title in COLUMNS.items()],
         "rows": [
             {
@@ -222,6 +227,18 @@ def store(table: dict[str, dict[str, list[float]]], checks: object, says: list[s
         "checks": checks,
     }
     STORE.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    quote(content["rows"])
+
+
+def quote(rows: list[dict[str, object]]) -> None:
+    """Put the new figures into the rows that README.md quotes; its sentences are for a person to read again."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    cells = {row["name"]: row["cells"] for row in rows}
+    for at, line in enumerate(lines):
+        name = line.strip("|").split("|")[0].strip()
+        if line.startswith("| ") and name in cells:
+            lines[at] = "| " + " | ".join([name, *(cells[name][key] for key in README_COLUMNS)]) + " |"
+    README.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _check(what: str, value: float, error: float | None, *, holds: bool) -> dict[str, object]:

@@ -7,7 +7,8 @@
     ├── FileError      SFM-103  a file that is not there, not readable, or in the way
     ├── DataError      SFM-13x  a site's own records (datasets)
     ├── RunError       SFM-110  a run that cannot go on
-    └── RemoteRefusal  SFM-111  a site in another process refused or is gone
+    ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
+    └── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
 
 Numbers 2xx are the crypto room's, 3xx the privacy room's.
 """
@@ -63,3 +64,9 @@ class RemoteRefusal(UserError):
     """A site in another process refused a message, or its process is gone."""
 
     code = "SFM-111"
+
+
+class IdentityRefused(UserError):
+    """A key file or an allow-list that cannot be used."""
+
+    code = "SFM-112"

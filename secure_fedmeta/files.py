@@ -17,6 +17,7 @@ from .plan import Plan
 FILES = {
     "config.toml": "the settings; `secure-fedmeta run config.toml` runs them again",
     "roster.json": "who took part, under which id",
+    "allow-list.toml": "whose signatures count: public keys of the server and of each site",
     "ledger.jsonl": "what was executed, one chained line per round",
     "metrics.jsonl": "loss and AUROC per round (simulation only, not covered by epsilon)",
     "model.safetensors": "the released model",
@@ -49,6 +50,11 @@ def sites_beside(out: Path) -> Path:
     return out.with_name(out.name + "-sites")
 
 
+def server_beside(out: Path) -> Path:
+    """Where the server keeps its own key: beside the shared folder, not in it."""
+    return out.with_name(out.name + "-server")
+
+
 class RunFolder:
     """Open files of a run: whole lines only, so that an interrupt leaves them readable."""
 
@@ -61,6 +67,16 @@ class RunFolder:
     def sites(self) -> Path:
         """The sites' own folders."""
         return sites_beside(self.out)
+
+    @property
+    def server(self) -> Path:
+        """The server's own folder."""
+        return server_beside(self.out)
+
+    @property
+    def allow_list(self) -> Path:
+        """The public keys of all parties."""
+        return self.out / "allow-list.toml"
 
     def ledger(self, lines: bytes) -> None:
         """Append ledger lines durably."""

@@ -32,26 +32,82 @@ def _exact(value: float | None) -> str:
     return "inf" if value is None else repr(value).removesuffix(".0")
 
 
+def protocol_line(schedule: Schedule) -> str:
+    """The protocol with its numbers, as the ledger states it.
+
+    Example:
+        >>> from .plan import Plan
+        >>> from .schedule import make_schedule
+        >>> protocol_line(make_schedule(Plan(), clients=10, dimension=3))
+        'SFM-SecAgg/1 malicious, complete graph, k=9, t=6, A=1, D=1, quorum=6, n_min=9, h=8'
+    """
+    hiding = schedule.hiding
+    if not schedule.masked:
+        return "none"
+    graph = hiding.graph
+    numbers = f"k={graph.neighbours}, t={graph.threshold}"
+    if hiding.signed:
+        numbers += f", A={graph.corrupt}, D={graph.dropped}, quorum={hiding.quorum}"
+    numbers += f", n_min={hiding.min_survivors}, h={hiding.floor_honest}"
+    return f"SFM-SecAgg/1 {hiding.name}, {hiding.graph_name}, {numbers}"
+
+
+def downgrade_line(schedule: Schedule) -> str:
+    """What is given up against the default strength; empty at the default."""
+    if not schedule.masked or schedule.hiding.name == "malicious":
+        return ""
+    if schedule.hiding.signed and not schedule.hiding.random:
+        return (
+            "Downgrade: this run chose strength semi-malicious. On its complete graph that is no weaker than "
+            "malicious; in larger cohorts the graph is left to chance."
+        )
+    if schedule.hiding.signed:
+        return (
+            "Downgrade: this run chose strength semi-malicious. A server that picks the graph's random choice can put "
+            "corrupt sites around one site and open its upload."
+        )
+    return (
+        "Downgrade: this run chose strength semi-honest. Nobody signs: a server that lies can open one site's upload, "
+        "and who survived a round is its word. The default, malicious, withstands that."
+    )
+
+
+def _assumed(schedule: Schedule) -> str:
+    """Whom the guarantee has to trust, at this strength."""
+    n, hiding = schedule.clients, schedule.hiding
+    if not schedule.masked:
+        return "an honest-but-curious server, "
+    if not hiding.signed:
+        return (
+            "an honest-but-curious server and unauthenticated keys (strength semi-honest, a downgrade: nobody signs, "
+            "and the survivors of a round are the server's word), "
+            f"at most {schedule.colluders} of {n} sites colluding with it, "
+        )
+    luck = " but for the graph, drawn honestly (strength semi-malicious, a downgrade)" if hiding.random else ""
+    return (
+        f"at most A = {schedule.colluders} of {n} sites corrupt, together with a server that may break the protocol in "
+        f"any way{luck}; an allow-list that names real sites; "
+    )
+
+
 def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     """The guarantee of the executed rounds, or why there is none."""
     if schedule.scale is None:
         return NO_NOISE
     if schedule.plan.insecure_reproducible:
         return REPRODUCIBLE
-    plan = schedule.plan
+    plan, hiding = schedule.plan, schedule.hiding
     used = spent.server if schedule.masked else spent.local
-    seen = (
-        f"the sum over at least {schedule.threshold + 1} sites in every round"
-        if schedule.masked
-        else "each site's upload included"
-    )
-    colluders = f"at most {plan.colluders} of {schedule.clients} sites colluding with it, " if schedule.masked else ""
+    seen = "each site's upload included"
+    if schedule.masked:
+        part = "a sum" if hiding.signed and hiding.random else "the sum"
+        honest = f", {hiding.floor_honest} of them honest," if hiding.signed else ""
+        seen = f"{part} over at least {_fewest(schedule)} sites{honest} in every round"
     sentence = (
         "Registering or removing any one patient changes the probability of anything that the server sees in this run, "
         f"{seen}, by at most a factor of e^{_exact(plan.epsilon)} (plus {plan.delta!r}): the budget that each "
-        f"site's own filter holds. The executed rounds used e^{show(used)} of it. This assumes an honest-but-curious "
-        "server and unauthenticated keys (nobody signs yet, and the survivors of a round are the server's word), "
-        f"{colluders}one site and one record per patient, and a sound source of randomness at every site."
+        f"site's own filter holds. The executed rounds used e^{show(used)} of it. This assumes {_assumed(schedule)}"
+        "one site and one record per patient, and a sound source of randomness at every honest site."
     )
     if not schedule.masked:
         return sentence
@@ -62,22 +118,35 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     )
 
 
+def _fewest(schedule: Schedule) -> int:
+    """Sites in whatever the server can open; of a random graph it may open a part."""
+    hiding = schedule.hiding
+    return hiding.floor_honest if hiding.signed and hiding.random else hiding.min_survivors
+
+
 def worst_case_lines(schedule: Schedule, accounts: Accounts) -> list[str]:
-    """What stands beside the guarantee: other colluders, and survivors at the threshold."""
+    """What stands beside the guarantee: other colluders, and the fewest survivors in every round."""
     if not schedule.private or not schedule.masked:
         return []
-    plan, lines = schedule.plan, []
+    plan, hiding = schedule.plan, schedule.hiding
+    lines = [downgrade_line(schedule)] if downgrade_line(schedule) else []
     for colluders in (3,):
-        if colluders != plan.colluders and colluders < schedule.threshold:
+        if colluders > schedule.colluders and colluders < schedule.threshold:
             shift = accounts.server_shift(colluders)
+            held = " and a server that follows the protocol" if hiding.signed else ""
             lines.append(
-                f"The same rounds against {colluders} colluding sites: epsilon {show(schedule.epsilon(shift))}."
+                f"The same rounds against {colluders} colluding sites{held}: epsilon {show(schedule.epsilon(shift))}."
             )
-    at_threshold = schedule.epsilon(plan.rounds * schedule.floor_shift)
+    at_floor = schedule.epsilon(plan.rounds * schedule.floor_shift)
     allowed = min(int(schedule.limit / schedule.floor_shift), plan.rounds)
+    fewest = (
+        f"n_min = {hiding.min_survivors} survivors, at least h = {hiding.floor_honest} of them honest,"
+        if hiding.signed
+        else f"t = {schedule.threshold} survivors"
+    )
     lines.append(
-        f"With t = {schedule.threshold} survivors counted in every round, {plan.rounds} rounds would cost epsilon "
-        f"{show(at_threshold)}; the sites' own filters would end such a run after {allowed} rounds, within "
-        f"{_exact(plan.epsilon)}. Budgets are per run: what earlier runs on the same patients spent adds up."
+        f"With {fewest} counted in every round, {plan.rounds} rounds would cost epsilon {show(at_floor)}; the sites' "
+        f"own filters would end such a run after {allowed} rounds, within {_exact(plan.epsilon)}. Budgets are per run: "
+        "what earlier runs on the same patients spent adds up."
     )
     return lines

@@ -20,8 +20,12 @@ def _none_word(value: object) -> object:
 class Plan(BaseModel):
     """Settings of a run, checked when made. TOML files, the command line and the API all make one.
 
-    Privacy: `epsilon` ("none" for a run without a guarantee), `delta`, `clip_norm`, `colluders`, `threshold` t
-    (default: the smallest with 2t > n), `planned_survivors` (default: what `dropout` leaves).
+    Privacy: `epsilon` ("none" for a run without a guarantee), `delta`, `clip_norm`, `planned_survivors` (default: what
+    `dropout` leaves).
+    Hiding: `strength` says what the protocol withstands; `corrupt_fraction` and `colluders` how many sites may work
+    with the server (A is the larger one; at semi-honest `colluders` alone counts, 0 unless stated);
+    `dropout_fraction` how many may fall silent (default: a tenth, or `dropout` if that is more). `threshold` t is for
+    strength semi-honest alone (default: the smallest with 2t > n). `aggregation` "none" hides nothing, for comparison.
     Learning: `algorithm`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site does with a feature
     outside its public range.
     Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
@@ -30,8 +34,8 @@ class Plan(BaseModel):
         SettingError: with the setting's name; unknown names, and values of another type, are refused.
 
     Example:
-        >>> Plan(rounds=5).threshold_for(10)
-        6
+        >>> Plan(rounds=5).strength
+        'malicious'
         >>> Plan.make({"epsilom": 3})
         Traceback (most recent call last):
         ...
@@ -53,8 +57,11 @@ class Plan(BaseModel):
     rounds: int = Field(40, ge=1, le=100_000)
     algorithm: Literal["maml", "fomaml"] = "maml"
     aggregation: Literal["mask", "none"] = "mask"
-    clients: int = Field(10, ge=2, le=128)
-    colluders: int = Field(0, ge=0)
+    strength: Literal["malicious", "semi-malicious", "semi-honest"] = "malicious"
+    clients: int = Field(10, ge=2, le=2000)
+    corrupt_fraction: float = Field(0.1, ge=0, lt=1)
+    dropout_fraction: float | None = Field(None, ge=0, lt=1)
+    colluders: int | None = Field(None, ge=0)
     threshold: int | None = Field(None, ge=1)
     planned_survivors: int | None = Field(None, ge=1)
     modulus_bits: int = Field(32, ge=8, le=32)
@@ -77,14 +84,10 @@ class Plan(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63)
     insecure_reproducible: bool = False
 
-    def threshold_for(self, clients: int) -> int:
-        """t: the stated one, else the smallest with 2t > n."""
-        return self.threshold if self.threshold is not None else clients // 2 + 1
-
-    def survivors_for(self, clients: int) -> int:
-        """Survivors that noise is planned for: the stated number, else round(n (1 - dropout))."""
-        planned = self.planned_survivors
-        return planned if planned is not None else max(1, round(clients * (1 - self.dropout)))
+    @property
+    def dropout_assumed(self) -> float:
+        """Share of the cohort that may fall silent in a round that still opens."""
+        return self.dropout_fraction if self.dropout_fraction is not None else max(0.1, self.dropout)
 
     def changed(self, **settings: object) -> Plan:
         """A checked copy with these settings changed."""

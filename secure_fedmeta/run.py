@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmeta_crypto import SERVER
 from fedmeta_privacy import accountant
 from fedmeta_privacy.ledger import Json, decimal
 
@@ -25,10 +26,18 @@ from .datasets.records import SiteRecords
 from .entropy import role_key
 from .errors import SettingError
 from .federation.accounts import Spent
+from .federation.identities import (
+    Credentials,
+    credentials_in_memory,
+    entropy_of,
+    own_identity,
+    read_allow_list,
+    write_allow_list,
+)
 from .federation.simulation import LocalSite, RoundReport, Simulation
 from .federation.storage import GroupCommit, claim_folder, refuse_taken, write_private
-from .files import RunFolder, sites_beside, write_config, write_model
-from .guarantee import guarantee_sentence, worst_case_lines
+from .files import RunFolder, server_beside, sites_beside, write_config, write_model
+from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
 from .plan import Plan
 from .schedule import Schedule, make_schedule
@@ -53,6 +62,7 @@ class Run:
         guarantee: the exact sentence.
         beside: lines that stand beside it (more colluders, fewer survivors).
         second_opinion: another accountant's epsilon for the same events; None without a guarantee.
+        excluded: sites that were convicted and asked no more, by name, and why.
         stopped: why the run ended before its planned rounds; empty if it did not.
     """
 
@@ -66,6 +76,7 @@ class Run:
     guarantee: str = ""
     beside: list[str] = field(default_factory=list)
     second_opinion: float | None = None
+    excluded: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
     out: Path | None = None
 
@@ -168,26 +179,44 @@ def federate(
         release = closing.enter_context(held_interrupts())
         folder = None if out is None else closing.enter_context(_open_folder(Path(out), pilot, plan, derived, sites))
         disks = closing.enter_context(GroupCommit())
+        keys = _credentials(schedule, registered, folder)
         parties = {}
         for number, site in registered.items():
             own = folder.sites / site.name if folder else None
-            parties[number] = LocalSite(number, site.task, schedule, own, disks)
+            parties[number] = LocalSite(number, site.task, schedule, own, disks, credentials=keys.get(number))
             closing.callback(parties[number].close)
             if own is not None:
                 site.note(own)
-        simulation = Simulation(schedule, parties)
+        simulation = Simulation(schedule, parties, credentials=keys.get(SERVER))
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
-        simulation.server.record("run", _opening(schedule))
-        _loop(run, simulation, folder, watch, release)
+        digest = keys[SERVER].people.digest(simulation.cohort).hex() if keys else None
+        simulation.server.record("run", _opening(schedule, digest))
+        _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
     release()
     return run
+
+
+def _credentials(
+    schedule: Schedule, registered: Mapping[int, Registered], folder: RunFolder | None
+) -> dict[int, Credentials]:
+    """Each party's key from its own folder and the list from the run's; keys in memory without one, none unsigned."""
+    if not schedule.hiding.signed:
+        return {}
+    if folder is None:
+        return credentials_in_memory(schedule, registered)
+    homes = {number: folder.sites / site.name for number, site in registered.items()} | {SERVER: folder.server}
+    keys = {party: own_identity(home, entropy_of(schedule, party)) for party, home in homes.items()}
+    sites = {number: (site.name, keys[number].public) for number, site in registered.items()}
+    write_allow_list(folder.allow_list, keys[SERVER].public, sites)
+    return {party: Credentials(key, read_allow_list(folder.allow_list, registered)) for party, key in keys.items()}
 
 
 def _open_folder(
     out: Path, pilot: str, plan: Plan, derived: Collection[str], sites: Sequence[SiteRecords]
 ) -> RunFolder:
-    """Make the run's folder and the one of its sites, both or none."""
+    """Make the run's folder, the one of its sites and the server's own, all or none."""
     refuse_taken(sites_beside(out))
+    refuse_taken(server_beside(out))
     claim_folder(out)
     claim_folder(sites_beside(out))
     write_config(out / "config.toml", pilot, plan, derived=derived)
@@ -202,6 +231,7 @@ def _loop(
     folder: RunFolder | None,
     watch: Watcher | None,
     release: Callable[[], None],
+    names: Mapping[int, str],
 ) -> None:
     """All rounds, then the closing line; an interrupt closes the books first and is raised again."""
     server = simulation.server
@@ -238,6 +268,7 @@ def _loop(
         server.abort(run.stopped)
         raise
     finally:
+        run.excluded = {names[site]: why for site, why in server.excluded.items()}
         _finish(run, simulation)
         keep()
         if folder is not None:
@@ -256,6 +287,7 @@ def _finish(run: Run, simulation: Simulation) -> None:
         "end",
         {
             "stopped": run.stopped,
+            "excluded": dict(run.excluded),
             "guarantee": run.guarantee,
             "delta": decimal(run.plan.delta),
             "epsilon": {view: decimal(value) if run.schedule.private else "none" for view, value in views.items()},
@@ -269,7 +301,7 @@ def _finish(run: Run, simulation: Simulation) -> None:
     )
 
 
-def _opening(schedule: Schedule) -> dict[str, Json]:
+def _opening(schedule: Schedule, allow_list: str | None) -> dict[str, Json]:
     return {
         "software": f"secure-fedmeta {__version__}",
         "behaviour": schedule.behaviour(),
@@ -277,7 +309,8 @@ def _opening(schedule: Schedule) -> dict[str, Json]:
         "unit": "record",
         "adjacency": "slot",
         "mode": "bounded-glm",
-        "protocol": "SFM-SecAgg/1 semi-honest, complete graph" if schedule.masked else "none",
+        "protocol": protocol_line(schedule),
+        "allow_list": allow_list,
         "sensitivity": {
             "support": decimal(schedule.sensitivity.support),
             "query": decimal(schedule.sensitivity.query),

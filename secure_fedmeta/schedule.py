@@ -20,6 +20,7 @@ from fedmeta_privacy.ledger import Json, canonical, decimal
 from fedmeta_privacy.noise import REACH_IN_SCALES
 from fedmeta_privacy.sensitivity import Order, RoleSensitivity, logistic_sensitivity
 
+from .hiding import Hiding, hiding_for
 from .plan import Plan
 
 # Settings of the simulation alone: they change neither what a client sends nor what it means.
@@ -34,7 +35,7 @@ class Schedule:
         plan: the settings.
         clients: n, members of the cohort.
         dimension: d, parameters of the model.
-        threshold: t, shares that open a secret; t + 1 survivors are needed, as nobody holds a share of its own.
+        hiding: strength and graph; k, t, A, D and c.
         planned_survivors: how many the noise is planned for.
         sensitivity: per role, before encoding.
         release: what one round releases, in steps.
@@ -48,7 +49,7 @@ class Schedule:
     plan: Plan
     clients: int
     dimension: int
-    threshold: int
+    hiding: Hiding
     planned_survivors: int
     sensitivity: RoleSensitivity
     release: Release
@@ -64,7 +65,17 @@ class Schedule:
     @property
     def masked(self) -> bool:
         """Whether uploads are hidden in a masked sum."""
-        return self.plan.aggregation == "mask"
+        return self.hiding.masked
+
+    @property
+    def threshold(self) -> int:
+        """t: shares that open a secret."""
+        return self.hiding.graph.threshold
+
+    @property
+    def colluders(self) -> int:
+        """c: sites whose noise hides nobody, since they may work with the server; A under signatures."""
+        return self.hiding.colluders
 
     @property
     def private(self) -> bool:
@@ -73,7 +84,7 @@ class Schedule:
 
     def honest(self, survivors: int) -> int:
         """Survivors whose noise still hides a record from the server."""
-        return survivors - self.plan.colluders if self.masked else 1
+        return self.hiding.honest(survivors)
 
     def shift(self, honest: int) -> float:
         """Squared Gaussian shift of a round with this many honest noises; infinite without any."""
@@ -83,8 +94,8 @@ class Schedule:
 
     @property
     def floor_shift(self) -> float:
-        """What a round is charged before it starts: t survivors, c of them colluding."""
-        return self.shift(self.honest(self.threshold))
+        """What a round is charged before it starts: the fewest honest noises that the site can be sure of."""
+        return self.shift(self.hiding.floor_honest)
 
     @property
     def planned_shift(self) -> float:
@@ -110,7 +121,12 @@ class Schedule:
         body |= {
             "clients": self.clients,
             "dimension": self.dimension,
+            "strength": self.hiding.name,
+            "neighbours": self.hiding.graph.neighbours,
             "threshold": self.threshold,
+            "corrupt": self.hiding.graph.corrupt,
+            "min_survivors": self.hiding.min_survivors,
+            "colluders": self.colluders,
             "planned_survivors": self.planned_survivors,
             "step": decimal(self.encoding.step),
             "scale": None if self.scale is None else decimal(self.scale),
@@ -140,10 +156,8 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         >>> schedule.threshold, schedule.epsilon(40 * schedule.planned_shift) <= 3.0
         (6, True)
     """
-    masked = plan.aggregation == "mask"
-    threshold = plan.threshold_for(clients) if masked else 1
-    survivors = plan.survivors_for(clients)
-    _check_cohort(plan, clients, threshold, survivors)
+    hiding = hiding_for(plan, clients)
+    survivors = _planned_survivors(plan, hiding)
     _check_delta(plan, clients)
     claim(Unit.RECORD, View.SERVER, Adjacency.SLOT, Mode.BOUNDED_GLM)
     sensitivity = logistic_sensitivity(
@@ -165,8 +179,8 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
             limit,
             release=release,
             rounds=plan.rounds,
-            planned_honest=survivors - plan.colluders if masked else 1,
-            floor_honest=threshold - plan.colluders if masked else 1,
+            planned_honest=hiding.honest(survivors),
+            floor_honest=hiding.floor_honest,
         )
     encoding.check_room(
         parties=clients,
@@ -177,7 +191,7 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         plan=plan,
         clients=clients,
         dimension=dimension,
-        threshold=threshold,
+        hiding=hiding,
         planned_survivors=survivors,
         sensitivity=sensitivity,
         release=release,
@@ -199,28 +213,17 @@ def _check_delta(plan: Plan, clients: int) -> None:
         )
 
 
-def _check_cohort(plan: Plan, clients: int, threshold: int, survivors: int) -> None:
-    if clients < 2 or (clients < 3 and plan.aggregation == "mask"):
-        raise PlanError(f"{clients} site(s) cannot hide in a sum", "use at least 3 sites")
-    if plan.colluders >= clients:
-        raise PlanError(f"{plan.colluders} colluders among {clients} sites", "leave at least one honest site")
-    if plan.aggregation == "none":
-        return
-    if 2 * threshold <= clients:
+def _planned_survivors(plan: Plan, hiding: Hiding) -> int:
+    """Survivors that noise is planned for: the stated number, else round(n (1 - dropout)), n_min at least if signed."""
+    n, least = hiding.clients, hiding.min_survivors
+    planned = plan.planned_survivors
+    if planned is None:
+        planned = max(1, round(n * (1 - plan.dropout)), least if hiding.signed else 0)
+    if planned > n:
+        raise PlanError(f"{planned} survivors are planned among {n} sites", "plan at most all of them")
+    if hiding.masked and planned < least:
         raise PlanError(
-            f"threshold {threshold} of {clients}: two disjoint groups could open two different sums",
-            f"use a threshold of at least {clients // 2 + 1}",
+            f"a round needs {least} survivors ({n} sites, t = {hiding.graph.threshold}); {planned} are planned",
+            "plan for more survivors or less dropout, lower the threshold or raise dropout_fraction, or add sites",
         )
-    # Nobody holds a share of its own secret, so a survivor's seed is opened by the others.
-    if clients - 1 < threshold or survivors - 1 < threshold:
-        raise PlanError(
-            f"threshold {threshold} needs {threshold + 1} survivors; the plan has {survivors} of {clients}",
-            "lower the threshold or the dropout, or add sites",
-        )
-    if survivors > clients:
-        raise PlanError(f"{survivors} survivors are planned among {clients} sites", "plan at most all of them")
-    if plan.colluders >= threshold:
-        raise PlanError(
-            f"{plan.colluders} colluders reach the threshold {threshold}: they could open any upload",
-            "raise the threshold or declare fewer colluders",
-        )
+    return planned

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .._version import __version__
-from ..guarantee import show
+from ..guarantee import downgrade_line, show
 from .epsilon import Format
 from .live import RoundLog
 
@@ -42,10 +42,10 @@ def run_hospital(settings: Mapping[str, Any], *, where: str, out: Path, form: Fo
         console.print(line)
     console.print("loading records, torch and opacus ...")
     from ..federation.storage import refuse_taken
-    from ..files import sites_beside
+    from ..files import server_beside, sites_beside
 
-    refuse_taken(out)
-    refuse_taken(sites_beside(out))
+    for folder in (out, sites_beside(out), server_beside(out)):
+        refuse_taken(folder)
     from ..pilots.hospital import HospitalPilot
 
     pilot = HospitalPilot(plan)
@@ -56,6 +56,8 @@ def run_hospital(settings: Mapping[str, Any], *, where: str, out: Path, form: Fo
             console.print(f"stopped; {escape(str(out))}/ledger.jsonl holds the executed rounds and what they cost")
             raise
     run = result.run
+    for site, why in run.excluded.items():
+        console.print(f"[yellow]excluded[/]: {escape(site)}: {escape(why)}")
     if run.stopped:
         console.print(f"[yellow]stopped early[/]: {escape(run.stopped)}")
     result.table = pilot.compare(run.theta, run_name(plan))
@@ -86,15 +88,18 @@ def run_name(plan: Plan) -> str:
 
 def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
     """The plan in words, from public numbers alone."""
-    n, t = schedule.clients, schedule.threshold
-    hidden = f"double masks, complete graph, t={t} of {n}" if schedule.masked else "none: the server sees each upload"
+    n = schedule.clients
     slots = f"up to {plan.support_slots} support and {plan.query_slots} query records a site"
     said = {
         "sites": f"{n} member hospitals, 2 unseen ones; unit of privacy: one patient in a registered slot",
         "learning": f"{plan.algorithm.upper()}, logistic regression, {schedule.dimension} parameters, "
         f"{plan.inner_steps} inner step(s), {slots}",
-        "hiding": f"{hidden}; ring 2^{plan.modulus_bits}",
+        "hiding": f"{_hidden(schedule)}; ring 2^{plan.modulus_bits}",
     }
+    if schedule.masked:
+        said["against"] = _against(schedule)
+    if downgrade := downgrade_line(schedule):
+        said["downgrade"] = f"[yellow]{downgrade.removeprefix('Downgrade: ')}[/]"
     if schedule.scale is None:
         said["privacy"] = "none: epsilon none adds no noise"
     else:
@@ -102,19 +107,46 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
         local = show(schedule.epsilon(plan.rounds * schedule.shift(1)))
         roles = f"support role {schedule.sensitivity.support:.4f}, query role {schedule.sensitivity.query:.4f}"
         said["privacy"] = (
-            f"epsilon {plan.epsilon:g} at delta {plan.delta:g} for the server, {plan.colluders} colluders, "
+            f"epsilon {plan.epsilon:g} at delta {plan.delta:g} for the server, {schedule.colluders} colluders, "
             f"{schedule.planned_survivors} survivors planned"
         )
         said["will cost"] = (
             f"{most} if the planned survivors answer in all {plan.rounds} rounds "
             f"(for who saw each upload unmasked: {local}); never more than the budget"
         )
+        if schedule.hiding.signed:
+            worst = show(schedule.epsilon(plan.rounds * schedule.floor_shift))
+            said["at worst"] = (
+                f"n_min = {schedule.hiding.min_survivors} survivors, at least {schedule.hiding.floor_honest} honest: "
+                f"{worst} if all rounds could run"
+            )
         said["noise"] = (
             f"discrete Gaussian of {schedule.scale:g} steps of {schedule.encoding.step:.3g} a site ({roles})"
         )
     if plan.insecure_reproducible:
         said["insecure"] = "[red]keys, masks and noise come from the seed; every epsilon reads none[/]"
     return [f" {name:<9} {text}" for name, text in said.items()]
+
+
+def _hidden(schedule: Schedule) -> str:
+    if not schedule.masked:
+        return "none: the server sees each upload"
+    hiding, graph = schedule.hiding, schedule.hiding.graph
+    numbers = f"k={graph.neighbours}, t={graph.threshold}"
+    if hiding.signed:
+        numbers += f", A={graph.corrupt}, D={graph.dropped}, quorum {hiding.quorum}"
+    return f"{hiding.name}: double masks, {hiding.graph_name}, {numbers} of {schedule.clients}"
+
+
+def _against(schedule: Schedule) -> str:
+    hiding = schedule.hiding
+    if not hiding.signed:
+        return f"a server that looks at everything but follows the protocol, with {schedule.colluders} colluders"
+    graph = hiding.graph
+    return (
+        f"a server that lies, with {graph.corrupt} corrupt site(s); every message signed, survivors proved; "
+        f"up to {graph.dropped} may fall silent{'' if graph.corrupt else '; set colluders to count corrupt ones'}"
+    )
 
 
 def score_table(rows: list[Row]) -> Table:
@@ -150,6 +182,8 @@ def _files(console: Console, out: Path) -> None:
         if (out / name).exists():
             console.print(f"  {name:<18} {meaning}")
     console.print(f"  each site's own budget journal: {shown}-sites/NAME/budget.jsonl")
+    if (out / "allow-list.toml").exists():
+        console.print(f"  secret keys: {shown}-sites/NAME/identity.key and {shown}-server/identity.key; share neither")
     console.print(f"[bold]next[/]  open {shown}/report.html")
     console.print(f"      secure-fedmeta run {shown}/config.toml --epsilon 1")
 
@@ -162,6 +196,8 @@ def _envelope(result: HospitalResult, out: Path) -> dict[str, Any]:
         "out": str(out),
         "stopped": run.stopped or None,
         "rounds": len(run.rounds),
+        "strength": run.schedule.hiding.name,
+        "excluded": run.excluded,
         "delta": run.plan.delta,
         "epsilon": {view: value if private else None for view, value in run.spent.as_views().items()},
         "guarantee": run.guarantee,

@@ -73,6 +73,8 @@ class RoundLog:
             self._console.print(" ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
         if closed.aborted:
             self._console.print(f"  round {closed.round} opened no sum: {closed.aborted}", markup=False)
+        for text in closed.findings:
+            self._console.print(f"  {text}", markup=False)
         for text in report.rejected:
             self._console.print(f"  refused: {text}", markup=False)
 

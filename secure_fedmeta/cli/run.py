@@ -25,9 +25,20 @@ def run(
     delta: Annotated[float | None, typer.Option(help="Below 1/N. [0.001]")] = None,
     clients: Annotated[int | None, typer.Option(help="Member hospitals, 3 to 17. [10]")] = None,
     dropout: Annotated[float | None, typer.Option(help="Chance that a site falls silent in a round. [0]")] = None,
-    colluders: Annotated[int | None, typer.Option(help="Sites assumed to share all they know. [0]")] = None,
+    strength: Annotated[
+        str | None, typer.Option(help="malicious, or a downgrade: semi-malicious, semi-honest. [malicious]")
+    ] = None,
+    corrupt_fraction: Annotated[
+        float | None, typer.Option(help="Share of sites that may work with a lying server. [0.1]")
+    ] = None,
+    dropout_fraction: Annotated[
+        float | None, typer.Option(help="Share of sites that may fall silent in a round. [0.1, or --dropout if more]")
+    ] = None,
+    colluders: Annotated[
+        int | None, typer.Option(help="Sites that may be corrupt, if more than that share; semi-honest: colluders. [0]")
+    ] = None,
     threshold: Annotated[
-        int | None, typer.Option(help="Shares that open a secret; a round needs one survivor more. [least t, 2t > n]")
+        int | None, typer.Option(help="semi-honest only: shares that open a secret. [least t, 2t > n]")
     ] = None,
     planned_survivors: Annotated[
         int | None, typer.Option(help="Survivors that noise is planned for. [round(n (1 - dropout))]")
@@ -51,6 +62,9 @@ def run(
         "delta": delta,
         "clients": clients,
         "dropout": dropout,
+        "strength": strength,
+        "corrupt_fraction": corrupt_fraction,
+        "dropout_fraction": dropout_fraction,
         "colluders": colluders,
         "threshold": threshold,
         "planned_survivors": planned_survivors,

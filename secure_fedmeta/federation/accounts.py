@@ -46,16 +46,23 @@ class Accounts:
         self._release: dict[int, Counter[int]] = {site: Counter() for site in cohort}
         self._local: dict[int, Counter[int]] = {site: Counter() for site in cohort}
 
-    def record(self, *, uploaded: frozenset[int], survivors: frozenset[int]) -> None:
-        """Book one executed round. `uploaded` are all sites that were asked for an upload."""
+    def record(
+        self, *, uploaded: frozenset[int], survivors: frozenset[int], lowered: frozenset[int] | None = None
+    ) -> None:
+        """Book one executed round. `uploaded` are all sites that were asked for an upload, `lowered` those who know it.
+
+        A site that lies may leave its noise out, which harms outsiders as much as the server's knowledge of it would:
+        under signatures the published sum counts as many noises as the server's.
+        """
         schedule = self._schedule
-        floor = schedule.honest(schedule.threshold)
+        floor, realised = schedule.hiding.floor_honest, schedule.honest(len(survivors))
+        published = realised if schedule.hiding.signed else len(survivors)
+        known = survivors if lowered is None else survivors & lowered
         for site in uploaded:
-            counted = site in survivors
-            self._server[site][schedule.honest(len(survivors)) if counted else floor] += 1
+            self._server[site][realised if site in known else floor] += 1
             self._local[site][1] += 1
-            if counted:
-                self._release[site][len(survivors)] += 1
+            if site in survivors:
+                self._release[site][published] += 1
 
     def affords_round(self) -> bool:
         """Whether, by these books, every site's filter has room for one more floor."""
@@ -72,14 +79,19 @@ class Accounts:
             max(self._shift(book) for book in books.values()) for books in (self._server, self._release, self._local)
         )
         left = max(0.0, 1 - server / schedule.limit) if schedule.scale is not None else 0.0
-        member = schedule.epsilon(self.server_shift(1)) if schedule.masked else schedule.epsilon(local)
+        # Under signatures a curious member is one of the A, unless there are none.
+        curious = max(1, schedule.colluders) if schedule.hiding.signed else 1
+        member = schedule.epsilon(self.server_shift(curious)) if schedule.masked else schedule.epsilon(local)
         return Spent(schedule.epsilon(server), schedule.epsilon(release), schedule.epsilon(local), left, member)
 
     def server_shift(self, colluders: int) -> float:
         """Squared shift of the executed rounds for the worst site, had this many sites colluded with the server."""
-        move = self._schedule.plan.colluders - colluders
+        schedule = self._schedule
+        move = schedule.colluders - colluders
+        if schedule.hiding.signed and schedule.hiding.random:
+            move = min(move, 0)  # a part of the sum: fewer colluders do not make it larger
         return max(
-            sum(rounds * self._schedule.shift(honest + move) for honest, rounds in book.items())
+            sum(rounds * schedule.shift(honest + move) for honest, rounds in book.items())
             for book in self._server.values()
         )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto import ClientPolicy, ClientSession, Entropy, Keystream, Step, Strength
+from fedmeta_crypto import ClientSession, Entropy, Keystream, Step
 from fedmeta_crypto.errors import OutOfOrder, PlanRefused
 from fedmeta_crypto.secagg.step import InputWanted, SurvivorsAnnounced
 from fedmeta_privacy.budget import GdpFilter
@@ -21,6 +21,7 @@ from ..algorithms import contributions
 from ..schedule import Schedule
 from ..tasks import Task, check_task
 from . import plain
+from .identities import Credentials
 from .model import model_from_bytes
 
 
@@ -46,10 +47,15 @@ class SiteClient:
         schedule: Schedule,
         budget: GdpFilter,
         *,
+        credentials: Credentials | None = None,
         last_round: int = 0,
+        seen_sessions: frozenset[bytes] = frozenset(),
         entropy: Entropy = os.urandom,
     ) -> None:
         """Hold a registered task; nothing is sent before an announcement arrives.
+
+        `credentials` are its key and the allow-list, without which it refuses every signed round; `last_round` and
+        `seen_sessions` come from its own disk, and it takes part in none of them again.
 
         Raises:
             TooManyRecords, SettingError: the task is not what the sensitivity proof asks for.
@@ -59,6 +65,8 @@ class SiteClient:
         self.budget = budget
         self._task = task
         self._schedule = schedule
+        self._credentials = credentials
+        self._seen_sessions = seen_sessions
         self._entropy = entropy
         self._session: ClientSession | None = None
         self._theta: NDArray[np.float64] | None = None
@@ -81,7 +89,7 @@ class SiteClient:
             if isinstance(event, InputWanted):
                 return self._upload(self._session)
             if isinstance(event, SurvivorsAnnounced):
-                return self._settled(step, len(event.survivors))
+                return self._settled(step, event)
         return step
 
     def abort(self) -> None:
@@ -92,16 +100,18 @@ class SiteClient:
 
     def _announced(self, message: bytes) -> Step:
         schedule = self._schedule
-        policy = ClientPolicy(
-            min_cohort=schedule.clients,
-            min_threshold=schedule.threshold,
-            max_length=schedule.dimension,
-            max_body_bytes=8 * schedule.dimension,
+        own = self._credentials
+        policy = schedule.hiding.policy(
+            schedule.plan,
+            dimension=schedule.dimension,
             last_round=self._last_round,
-            allowed_strengths=frozenset({Strength.SEMI_HONEST}),
-            known_ids=frozenset(range(1, schedule.clients + 1)),
+            seen_sessions=self._seen_sessions,
+            people=None if own is None else own.people,
         )
-        session = ClientSession(message, client_id=self.client_id, policy=policy, entropy=self._entropy)
+        identity = None if own is None else own.identity
+        session = ClientSession(
+            message, client_id=self.client_id, policy=policy, identity=identity, entropy=self._entropy
+        )
         parameters = session.parameters
         theta = model_from_bytes(parameters.body, schedule.dimension)
         stated = (parameters.length, parameters.modulus_bits, len(parameters.cohort), parameters.threshold)
@@ -142,11 +152,14 @@ class SiteClient:
         step = session.mask_input(vector)
         return replace(step, persist=charge + step.persist)
 
-    def _settled(self, step: Step, survivors: int) -> Step:
-        """Lower the charge to the survivors that the server names; without signatures this is its word."""
+    def _settled(self, step: Step, event: SurvivorsAnnounced) -> Step:
+        """Lower the charge to the honest noises that the proved survivors stand for.
+
+        Without signatures the survivors are the server's word, and the declared colluders are taken off here.
+        """
         schedule = self._schedule
         if schedule.scale is None or self._session is None:
             return step
-        shift = schedule.shift(schedule.honest(survivors))
-        line = self.budget.settle(round=self._session.parameters.round, shift=shift)
+        honest = event.honest_guaranteed if schedule.hiding.signed else schedule.honest(len(event.survivors))
+        line = self.budget.settle(round=self._session.parameters.round, shift=schedule.shift(honest))
         return replace(step, persist=(*step.persist, line) if line else step.persist)

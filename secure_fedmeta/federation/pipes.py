@@ -4,7 +4,8 @@
 The parent sends frames: a kind byte, a length (u32, little-endian), a body. `M` carries a protocol message, `A` asks
 whether the filter affords a shift (8 bytes), `X` aborts the round; the end of input ends the site. The site answers
 each with one frame: `S` the messages it sends (each with its length), `B` one byte, `E` the text of a numbered error.
-No pickle crosses the pipe. The site reads its own records from its own file, so they never leave its process.
+No pickle crosses the pipe. The site reads its own records and its own signing key from its own folder, so they never
+leave its process, and the allow-list from the run's folder.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ..errors import FileError, RemoteRefusal
 from ..plan import Plan
 from ..schedule import Schedule, make_schedule
 from ..tasks import Task
+from .identities import Credentials, entropy_of, own_identity, read_allow_list
 from .simulation import LocalSite
 from .storage import write_private
 
@@ -54,8 +56,16 @@ def _receive(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
     return (kind, body) if len(body) == length else None
 
 
-def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule) -> None:
-    """Write what a site's process reads: its own records, and the plan that it makes its own schedule from."""
+def enrol(folder: Path, client_id: int, schedule: Schedule) -> bytes:
+    """Make the site's key in its own folder, if there is none, and return the public half for the allow-list."""
+    return own_identity(folder, entropy_of(schedule, client_id)).public
+
+
+def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule, *, allow_list: Path | None = None) -> None:
+    """Write what a site's process reads: its own records, and the plan that it makes its own schedule from.
+
+    `allow_list` is where the process finds the public keys of all parties; signed rounds need it.
+    """
     arrays = {name: getattr(task, name) for name in Task.__slots__}
     records = io.BytesIO()
     np.savez(records, allow_pickle=False, **arrays)
@@ -66,6 +76,7 @@ def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule) -> 
         "dimension": schedule.dimension,
         "codebook_hash": schedule.codebook_hash.hex(),
         "plan": schedule.plan.model_dump(),
+        "allow_list": None if allow_list is None else str(allow_list.resolve()),
     }
     write_private(folder / "site.json", json.dumps(settings).encode())
 
@@ -75,6 +86,7 @@ def open_site(folder: Path) -> LocalSite:
 
     Raises:
         FileError: the folder does not hold a site.
+        IdentityRefused: its key or the allow-list cannot be used.
     """
     try:
         settings = json.loads((folder / "site.json").read_text(encoding="utf-8"))
@@ -86,7 +98,12 @@ def open_site(folder: Path) -> LocalSite:
             dimension=settings["dimension"],
             codebook_hash=bytes.fromhex(settings["codebook_hash"]),
         )
-        return LocalSite(settings["client_id"], task, schedule, folder)
+        me, listed = settings["client_id"], settings["allow_list"]
+        credentials = None
+        if listed is not None:
+            people = read_allow_list(Path(listed), range(1, schedule.clients + 1))
+            credentials = Credentials(own_identity(folder, entropy_of(schedule, me)), people)
+        return LocalSite(me, task, schedule, folder, credentials=credentials)
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise FileError(
             f"no site can be made of this folder ({type(error).__name__})", str(folder), "write it again"

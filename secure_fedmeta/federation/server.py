@@ -10,9 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto import Entropy, Outgoing, Phase, RoundParameters, ServerSession, Step, TooFewSurvivors
-from fedmeta_crypto.errors import BadShare, OutOfOrder
-from fedmeta_crypto.secagg.step import SharesCorrected, SumOpened
+from fedmeta_crypto import (
+    Entropy,
+    Outgoing,
+    PeerProtocolError,
+    Phase,
+    RoundParameters,
+    ServerSession,
+    Step,
+    TooFewSurvivors,
+)
+from fedmeta_crypto.errors import BadShare, OutOfOrder, Unexpected
+from fedmeta_crypto.secagg.step import PhaseClosed, SharesCorrected, SumOpened
 from fedmeta_privacy.errors import UnsafeModel
 from fedmeta_privacy.ledger import Json, LedgerChain, decimal
 from fedmeta_privacy.sensitivity import check_model
@@ -20,6 +29,8 @@ from fedmeta_privacy.sensitivity import check_model
 from ..errors import RunError
 from ..schedule import Schedule
 from .accounts import Accounts, Spent
+from .conduct import Conduct, answered_dealers, missing_shares
+from .identities import Credentials
 from .model import model_digest, model_to_bytes
 from .outer import OuterOptimizer
 from .plain import PlainSum
@@ -36,6 +47,7 @@ class RoundClosed:
         spent: epsilon so far, per view.
         aborted: why no sum was opened; None if one was.
         norm: length of the decoded mean, for the log.
+        findings: who broke the protocol, in sentences.
     """
 
     round: int
@@ -44,6 +56,7 @@ class RoundClosed:
     spent: Spent
     aborted: str | None
     norm: float
+    findings: tuple[str, ...] = ()
 
 
 class Server:
@@ -51,9 +64,21 @@ class Server:
 
     `announce` opens a round; `receive` and `deadline` drive it; when it is over, `closed` holds the result and
     `ledger_lines` the lines to append. A shell may stop calling at any time: the ledger holds whole lines only.
+    Whatever a site sends, the run goes on: a round that fails is followed by the next, without whoever was convicted.
     """
 
-    def __init__(self, schedule: Schedule, cohort: tuple[int, ...], *, entropy: Entropy = os.urandom) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        cohort: tuple[int, ...],
+        *,
+        credentials: Credentials | None = None,
+        entropy: Entropy = os.urandom,
+    ) -> None:
+        if schedule.hiding.signed and credentials is None:
+            raise RunError(
+                f"strength {schedule.hiding.name} without a key to sign with", "server", "give it credentials"
+            )
         self.schedule = schedule
         self.cohort = cohort
         self.outer = OuterOptimizer(schedule.plan, dimension=schedule.dimension, survivors=schedule.planned_survivors)
@@ -61,6 +86,8 @@ class Server:
         self.round = 0
         self.closed: RoundClosed | None = None
         self.last_sum: NDArray[np.int64] | None = None
+        self.conduct = Conduct(schedule.hiding, None if credentials is None else credentials.people)
+        self._credentials = credentials
         self._chain = LedgerChain()
         self._lines = bytearray()
         self._entropy = entropy
@@ -70,7 +97,10 @@ class Server:
         self._asked: frozenset[int] = frozenset()
         self._opened: tuple[int, ...] = ()  # survivors of a sum that is open but not yet booked
         self._booked = 0  # newest round in the books
-        self._false_shares: tuple[tuple[int, int], ...] = ()  # (dealer, holder) corrected while opening
+        self._pairs: set[tuple[int, int]] = set()  # (dealer, holder) of wrong or missing shares
+        self._advertised: set[int] = set()
+        self._mask_set: tuple[int, ...] = ()
+        self._answers: dict[int, frozenset[int]] = {}  # holder -> dealers whose shares it gave
 
     # -- ledger ------------------------------------------------------------------------------------
 
@@ -88,6 +118,11 @@ class Server:
         """Hash of the newest ledger line."""
         return self._chain.head
 
+    @property
+    def excluded(self) -> dict[int, str]:
+        """Sites that are asked no more, and why."""
+        return self.conduct.excluded
+
     # -- rounds ------------------------------------------------------------------------------------
 
     def announce(self) -> Step:
@@ -98,37 +133,68 @@ class Server:
         self.round += 1
         self.closed = None
         body = model_to_bytes(self.outer.theta)
-        self._parameters = RoundParameters(
+        parameters = self._parameters = self._parameters_of(body)
+        self._asked, self._opened = frozenset(), ()
+        self._pairs, self._mask_set, self._answers, self._advertised = set(), (), {}, set()
+        if not schedule.masked:
+            self._plain = PlainSum(parameters.session, self.cohort, schedule.dimension)
+            self._asked = frozenset(self.cohort)
+            message = parameters.to_message()
+            return Step(send=tuple(Outgoing(site, message) for site in self.cohort))
+        own = self._credentials if schedule.hiding.signed else None
+        keys = {} if own is None else {"identity": own.identity, "allow_list": own.people}
+        self._session = ServerSession(parameters, **keys)  # type: ignore[arg-type]
+        step = self._session.announce()
+        return Step(send=tuple(out for out in step.send if out.to not in self.excluded))
+
+    def _parameters_of(self, body: bytes) -> RoundParameters:
+        schedule, hiding = self.schedule, self.schedule.hiding
+        complete = hiding.graph.neighbours == hiding.clients - 1
+        people = self._credentials.people if self._credentials is not None else None
+        return RoundParameters(
             round=self.round,
             cohort=self.cohort,
             threshold=schedule.threshold,
-            min_survivors=schedule.threshold + 1,  # nobody holds a share of its own secret
+            min_survivors=hiding.min_survivors,
             modulus_bits=schedule.encoding.modulus_bits,
             length=schedule.dimension,
             behaviour_hash=schedule.behaviour_hash(body),
             server_nonce=self._entropy(32),
             body=body,
+            strength=hiding.strength,
+            neighbours=hiding.graph.neighbours,
+            corrupt=0 if complete and not hiding.signed else hiding.graph.corrupt,
+            identities=people.digest(self.cohort) if hiding.signed and people is not None else b"",
         )
-        self._asked, self._opened, self._false_shares = frozenset(), (), ()
-        if not schedule.masked:
-            self._plain = PlainSum(self._parameters.session, self.cohort, schedule.dimension)
-            self._asked = frozenset(self.cohort)
-            message = self._parameters.to_message()
-            return Step(send=tuple(Outgoing(site, message) for site in self.cohort))
-        self._session = ServerSession(self._parameters)
-        return self._session.announce()
 
     def receive(self, message: bytes, *, sender: int) -> Step:
-        """Take one message; a bad one raises a numbered error and changes nothing."""
+        """Take one message; a bad one raises a numbered error and changes only what is held against its author."""
         if self._plain is not None:
             self._plain.receive(message, sender=sender)
             if len(self._plain.received) == len(self.cohort):
                 return self.deadline()
             return Step()
         session = self._session
-        if session is None:
+        if session is None or self._parameters is None:
             raise OutOfOrder(f"site {sender} sent a message outside a round", where="server")
-        return self._guarded(lambda: session.receive(message, sender=sender))
+        if sender in self.excluded:
+            raise Unexpected("this site is excluded", sender=sender, where="server")
+        given = answered_dealers(message, sender) if self.schedule.hiding.signed else None
+        added = given is not None and sender not in self._answers
+        if given is not None and added:
+            self._answers[sender] = given
+        try:
+            step = self._guarded(lambda: session.receive(message, sender=sender))
+        except PeerProtocolError as error:
+            if added:
+                del self._answers[sender]
+            self.conduct.refused(message, error, self._parameters, session.session)
+            raise
+        self._advertised.add(sender)
+        # Nobody waits for those who were not asked.
+        if self.excluded and session.phase is Phase.ADVERTISE_KEYS:
+            return self.deadline() if self._advertised >= set(self.cohort) - self.excluded.keys() else step
+        return step
 
     def deadline(self) -> Step:
         """Close the present phase with those who have answered; too few end the round without a sum."""
@@ -151,8 +217,11 @@ class Server:
         try:
             return self._advance(move())
         except (TooFewSurvivors, BadShare) as error:
-            if self._session is not None and self._session.phase is not Phase.FAILED:
+            if self._session is None or self._parameters is None or self._session.phase is not Phase.FAILED:
                 raise
+            self._weigh()
+            if isinstance(error, BadShare):
+                self.conduct.lost(error, self._parameters)
             self._session = None
             self._close((), aborted=str(error))
             return Step()
@@ -162,13 +231,23 @@ class Server:
         if session is not None and session.phase is Phase.MASK_INPUT and not self._asked:
             self._asked = frozenset(out.to for out in step.send)
         for event in step.events:
+            if isinstance(event, PhaseClosed) and event.phase is Phase.SHARE_KEYS:
+                self._mask_set = event.members
             if isinstance(event, SharesCorrected):
-                self._false_shares = event.pairs
+                self._pairs.update(event.pairs)
             if isinstance(event, SumOpened):
+                self._weigh()
                 self._opened = tuple(event.survivors)
                 self._open(event.total, self._opened)
                 self._session = None
         return step
+
+    def _weigh(self) -> None:
+        """Judge the shares of the round in hand: those that were wrong, and those that nobody gave."""
+        session, parameters = self._session, self._parameters
+        if session is not None and parameters is not None:
+            self._pairs.update(missing_shares(self._answers, self._mask_set, parameters, session.session))
+            self.conduct.shares(self._pairs, parameters)
 
     def _open(self, total: NDArray[np.uint32], survivors: tuple[int, ...]) -> None:
         if not survivors:
@@ -190,11 +269,14 @@ class Server:
         if parameters is None:
             raise OutOfOrder("no round is open", where="server")
         if self._booked < self.round:  # an interrupt may come back here by way of `abort`
-            self.accounts.record(uploaded=self._asked, survivors=frozenset(survivors))
+            # Under signatures a site lowers its own charge once it has seen the proof: of that, its answer is the sign.
+            lowered = frozenset(self._answers if schedule.hiding.signed else survivors)
+            self.accounts.record(uploaded=self._asked, survivors=frozenset(survivors), lowered=lowered)
             self._booked = self.round
         spent = self.accounts.spent()
         honest = schedule.honest(len(survivors)) if survivors else 0
         stated = schedule.private
+        findings = self.conduct.take_findings()
         self.record(
             "round",
             {
@@ -204,7 +286,9 @@ class Server:
                 "asked": sorted(self._asked),
                 "survivors": list(survivors),
                 "aborted": aborted,
-                "false_shares": [list(pair) for pair in self._false_shares],
+                "false_shares": [list(pair) for pair in sorted(self._pairs)],
+                "findings": list(findings),
+                "excluded": {str(site): why for site, why in self.excluded.items()},
                 "honest": honest,
                 "shift": decimal(schedule.shift(honest)) if survivors else None,
                 "floor_shift": decimal(schedule.floor_shift),
@@ -213,4 +297,4 @@ class Server:
                 "epsilon": {view: decimal(value) if stated else "none" for view, value in spent.as_views().items()},
             },
         )
-        self.closed = RoundClosed(self.round, len(self.cohort), survivors, spent, aborted, norm)
+        self.closed = RoundClosed(self.round, len(self.cohort), survivors, spent, aborted, norm, findings)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fedmeta_crypto import SERVER, ProtocolError, Step
-from fedmeta_crypto.wire import MessageType, unframe
+from fedmeta_crypto.wire import MessageType, claimed_type
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import PrivacyError
 
@@ -25,14 +25,16 @@ from ..schedule import Schedule
 from ..tasks import Task
 from .client import SiteClient
 from .dropouts import dropout_pattern
+from .identities import Credentials
 from .server import RoundClosed, Server
 from .storage import GroupCommit, SiteStorage
 
 # A site that falls silent "at" a phase does not send this message.
-_SILENT_AT = {
+_SILENT_AT: dict[int | None, str] = {
     MessageType.ADVERTISEMENT: "advertise",
     MessageType.SHARES: "share",
     MessageType.MASKED_INPUT: "mask",
+    MessageType.CONSISTENCY: "vote",
     MessageType.UNMASKING: "unmask",
 }
 
@@ -66,8 +68,10 @@ class LocalSite:
         schedule: Schedule,
         folder: Path | None = None,
         disks: GroupCommit | None = None,
+        *,
+        credentials: Credentials | None = None,
     ) -> None:
-        """Make the site; `disks` is shared by the sites of one process."""
+        """Make the site; `disks` is shared by the sites of one process. Signed rounds need `credentials`."""
         limit = schedule.limit if schedule.scale is not None else 0.0
         self._stored = SiteStorage(folder, limit, disks or GroupCommit()) if folder is not None else None
         self.client = SiteClient(
@@ -75,7 +79,9 @@ class LocalSite:
             task,
             schedule,
             self._stored.budget if self._stored else GdpFilter(limit),
+            credentials=credentials,
             last_round=self._stored.last_round if self._stored else 0,
+            seen_sessions=self._stored.seen_sessions if self._stored else frozenset(),
             entropy=site_entropy(
                 f"site-{client_id}",
                 seed=schedule.plan.seed,
@@ -126,9 +132,12 @@ class Simulation:
     Args:
         schedule: of the run; every party makes its own from the same plan.
         parties: by client id, strictly positive integers.
+        credentials: the server's; signed rounds need them.
     """
 
-    def __init__(self, schedule: Schedule, parties: Mapping[int, Party]) -> None:
+    def __init__(
+        self, schedule: Schedule, parties: Mapping[int, Party], *, credentials: Credentials | None = None
+    ) -> None:
         self.schedule = schedule
         self.cohort = tuple(sorted(parties))
         self._parties = dict(parties)
@@ -144,7 +153,7 @@ class Simulation:
                 )
         plan = schedule.plan
         entropy = site_entropy("server", seed=plan.seed, insecure_reproducible=plan.insecure_reproducible)
-        self.server = Server(schedule, self.cohort, entropy=entropy)
+        self.server = Server(schedule, self.cohort, credentials=credentials, entropy=entropy)
 
     def rounds(self) -> Iterator[RoundReport]:
         """Run until the planned rounds are done or a filter has no room for another floor."""
@@ -155,8 +164,9 @@ class Simulation:
         """Whether every site's own filter (and the server's books) would accept another round."""
         if self.schedule.scale is None:
             return True
-        shift = self.schedule.floor_shift
-        return self.server.accounts.affords_round() and all(p.affords(shift) for p in self._parties.values())
+        shift, excluded = self.schedule.floor_shift, self.server.excluded
+        asked = [party for site, party in self._parties.items() if site not in excluded]
+        return self.server.accounts.affords_round() and all(party.affords(shift) for party in asked)
 
     def run_round(self) -> RoundReport:
         """One round, from the announcement to the new model."""
@@ -201,7 +211,7 @@ class Simulation:
     def _falls_silent(self, phase: str, message: bytes) -> bool:
         if not self.schedule.masked:
             return True  # there is one message only
-        return _SILENT_AT.get(unframe(message, sender=SERVER, max_bytes=len(message))[0].type) == phase
+        return _SILENT_AT.get(claimed_type(message)) == phase
 
 
 def _post(queue: deque[tuple[int, int, bytes]], sender: int, step: Step) -> int:

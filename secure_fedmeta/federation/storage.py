@@ -94,6 +94,7 @@ class SiteStorage:
     Attributes:
         budget: the filter, rebuilt from the journal.
         last_round: the newest round begun.
+        seen_sessions: those begun, signed or answered before this start.
     """
 
     def __init__(self, folder: Path, limit: float, disks: GroupCommit) -> None:
@@ -102,17 +103,18 @@ class SiteStorage:
         rounds = _whole(self._rounds.path, lambda data: len(data) - len(data) % RECORD_BYTES)
         self.budget = GdpFilter.replay(limit, journal)
         records = [rounds[at : at + RECORD_BYTES] for at in range(0, len(rounds), RECORD_BYTES)]
-        self.last_round = max((Record.from_bytes(record).round for record in records), default=0)
+        known = [Record.from_bytes(record) for record in records]
+        self.last_round = max((record.round for record in known), default=0)
+        self.seen_sessions = frozenset(record.session for record in known)
         self._disks = disks
 
     def keep(self, persist: tuple[bytes, ...]) -> None:
         """Store a step's records; nothing of the step may be sent before `wait` has returned.
 
-        The disk is waited for where a loss would matter.
-
-        It matters for a charge: its upload is a release. A lowered charge that is lost leaves the higher one. Which
-        rounds were begun and answered is in the charges as well, and a session's secrets live in memory only: after a
-        crash there is nothing left to answer with a second time.
+        The disk is waited for before a round's first message, its upload and its vote: a release that was not charged,
+        or a round taken part in twice, could follow from their loss. A lowered charge that is lost leaves the higher
+        one. A lost note of an answer says nothing that the round's beginning does not: the secrets of a session live in
+        memory only, and a round once begun is never begun again, so there is nothing left to answer with.
         """
         for record in persist:
             if record.startswith(b"{"):
@@ -121,9 +123,11 @@ class SiteStorage:
                     self._disks.add(self._journal)
             else:
                 self._rounds.write(record)
+                if record[_KIND_AT] != RecordKind.ANSWERED:
+                    self._disks.add(self._rounds)
 
     def wait(self) -> None:
-        """Return once every charge is on the disk."""
+        """Return once every charge and every round begun or voted in is on the disk."""
         self._disks.commit()
 
     def close(self) -> None:
@@ -134,6 +138,7 @@ class SiteStorage:
 
 
 RECORD_BYTES = len(Record(RecordKind.ANSWERED, 1, bytes(32)).to_bytes())
+_KIND_AT = 5  # after magic and version
 
 
 def _whole(path: Path, end: Callable[[bytes], int]) -> bytes:
@@ -144,13 +149,20 @@ def _whole(path: Path, end: Callable[[bytes], int]) -> bytes:
     return data[: end(data)]
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read, in a folder that only its owner may enter."""
+def write_private(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file that only its owner may read, in a folder that only its owner may enter; wait for the disk if told.
+
+    A file already there is replaced, but a durable one never: two parties cannot both have made it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    how = os.O_EXCL if durable else os.O_TRUNC
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how | getattr(os, "O_NOFOLLOW", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def refuse_taken(out: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..guarantee import show
+from ..guarantee import downgrade_line, show
 
 if TYPE_CHECKING:
     from ..pilots.hospital import HospitalResult
@@ -58,6 +58,11 @@ def _content(result: HospitalResult) -> dict[str, Any]:
         "guarantee": run.guarantee,
         "beside": run.beside,
         "stopped": run.stopped,
+        "hiding": schedule.hiding,
+        "downgrade": downgrade_line(schedule),
+        "at_floor": show(schedule.epsilon(plan.rounds * schedule.floor_shift)) if private else "none",
+        "excluded": run.excluded,
+        "findings": [f"round {c.round}: {text}" for c in closed for text in c.findings],
         "rounds": len(closed),
         "sums": sum(not c.aborted for c in closed),
         "uploads": sum(len(c.survivors) for c in closed if not c.aborted),

@@ -4,11 +4,21 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from small_runs import small_run, tasks_for
+from small_runs import DIMENSION, small_plan, tasks_for
 
+from fedmeta_crypto import SERVER
 from fedmeta_privacy.ledger import verify
-from secure_fedmeta.federation.pipes import PipedSite, write_site
-from secure_fedmeta.federation.simulation import Simulation
+from secure_fedmeta.federation.identities import (
+    Credentials,
+    credentials_in_memory,
+    entropy_of,
+    own_identity,
+    read_allow_list,
+    write_allow_list,
+)
+from secure_fedmeta.federation.pipes import PipedSite, enrol, write_site
+from secure_fedmeta.federation.simulation import LocalSite, Simulation
+from secure_fedmeta.schedule import make_schedule
 
 N = 5
 # Fixed, so that each phase is hit once and every round still opens.
@@ -26,11 +36,22 @@ def ledger_of(run, rounds=4):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sites")
-    here, _ = small_run(N, rounds=8, seed=4, insecure_reproducible=True, epsilon=8.0)
-    for site, task in tasks_for(range(1, N + 1), seed=4).items():
-        write_site(folder / f"{site}", site, task, here.schedule)
+    plan = small_plan(rounds=8, insecure_reproducible=True, epsilon=8.0)
+    schedule = make_schedule(plan, clients=N, dimension=DIMENSION)
+    tasks = tasks_for(range(1, N + 1), seed=4)
+    # The same seed gives the parties here the keys that the processes make for themselves.
+    mine = credentials_in_memory(schedule, tasks)
+    sites = {site: LocalSite(site, task, schedule, credentials=mine[site]) for site, task in tasks.items()}
+    here = Simulation(schedule, sites, credentials=mine[SERVER])
+    listed = folder / "allow-list.toml"
+    publics = {site: (f"clinic-{site}", enrol(folder / f"{site}", site, schedule)) for site in tasks}
+    server = own_identity(folder / "server", entropy_of(schedule, SERVER))
+    write_allow_list(listed, server.public, publics)
+    for site, task in tasks.items():
+        write_site(folder / f"{site}", site, task, schedule, allow_list=listed)
     parties = {site: PipedSite(folder / f"{site}") for site in range(1, N + 1)}
-    there = Simulation(here.schedule, parties)
+    theirs = Credentials(server, read_allow_list(listed, tasks))
+    there = Simulation(here.schedule, parties, credentials=theirs)
     try:
         yield here, there, parties, folder
     finally:

@@ -9,13 +9,12 @@ import math
 
 import numpy as np
 import pytest
-from small_runs import arrays_plan, small_book, small_plan, small_records
+from small_runs import arrays_plan, local_site, simulation_of, small_book, small_plan, small_records
 
 from fedmeta_privacy import gdp
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.noise import DiscreteGaussian
-from secure_fedmeta.federation.simulation import LocalSite, Simulation
 from secure_fedmeta.run import federate
 from secure_fedmeta.schedule import make_schedule
 from secure_fedmeta.tasks import Task
@@ -51,12 +50,12 @@ def decoded_sums(schedule, with_patient, scale):
     direction = np.full((1, dimension), 1 / math.sqrt(dimension)) * (1 - 1e-12)
     nobody = empty(dimension)
     first = Task(nobody.support_rows, nobody.support_labels, direction, np.zeros(1)) if with_patient else nobody
-    sites = {i: LocalSite(i, first if i == 1 else nobody, schedule) for i in (1, 2, 3)}
+    sites = {i: local_site(i, first if i == 1 else nobody, schedule, (1, 2, 3)) for i in (1, 2, 3)}
     for site in sites.values():
         site.client._release = ClippedNoisySum(
             clip_norm=schedule.plan.clip_norm, encoding=schedule.encoding, noise=DiscreteGaussian(scale)
         )
-    run = Simulation(schedule, sites)
+    run = simulation_of(schedule, sites)
     drawn = np.empty(ROUNDS)
     for number in range(ROUNDS):
         for site in sites.values():
@@ -71,7 +70,7 @@ def decoded_sums(schedule, with_patient, scale):
 
 @pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.long)])
 def schedule(request):
-    plan = small_plan(rounds=1, epsilon=10.0, delta=1e-3, outer_lr=1e-9, query_slots=1, threshold=2)
+    plan = small_plan(rounds=1, epsilon=10.0, delta=1e-3, outer_lr=1e-9, query_slots=1)
     made = make_schedule(plan, clients=3, dimension=request.param)
     assert made.sensitivity.worst == pytest.approx(plan.clip_norm, rel=1e-5)
     return made

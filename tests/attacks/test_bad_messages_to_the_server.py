@@ -45,11 +45,14 @@ def kind(message):
     return kind_of(message) if message.startswith(b"SFMS") else "plain"
 
 
-@pytest.mark.parametrize("aggregation", ["mask", "none"])
-def test_attack_every_message_on_its_way(aggregation):
-    run, sites = small_run(5, aggregation=aggregation)
+@pytest.mark.parametrize(
+    ("settings", "messages"),
+    [({}, 25), ({"strength": "semi-malicious"}, 25), ({"strength": "semi-honest"}, 20), ({"aggregation": "none"}, 5)],
+)
+def test_attack_every_message_on_its_way(settings, messages):
+    run, sites = small_run(5, **settings)
     seen = tap(sites)
-    foreign = old_messages(aggregation=aggregation)
+    foreign = old_messages(**settings)
     done = []
 
     def before(sender, receiver, message):
@@ -73,7 +76,7 @@ def test_attack_every_message_on_its_way(aggregation):
         return True
 
     Courier(run.server, sites, before).announce().run()
-    assert len(done) == (20 if aggregation == "mask" else 5)
+    assert len(done) == messages and not run.server.excluded and not run.server.closed.findings
     assert run.server.closed.survivors == COHORT
     assert run.server.last_sum.tolist() == np.sum([seen[site][0] for site in COHORT], axis=0).tolist()
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from small_runs import announcement, small_run
+from small_runs import announcement, key_of, small_run
 
-from fedmeta_crypto.errors import PlanRefused, ProtocolError, Unsupported
+from fedmeta_crypto.errors import BadSignature, PeerProtocolError, PlanRefused, ProtocolError
 from fedmeta_privacy.errors import PrivacyError, UnsafeModel
 from secure_fedmeta.federation import client as client_module
 from secure_fedmeta.federation.model import model_to_bytes
@@ -12,13 +12,17 @@ from secure_fedmeta.federation.model import model_to_bytes
 COHORT = (1, 2, 3, 4, 5)
 
 
-@pytest.fixture(params=["mask", "none"])
+def settings_for(name):
+    return {"aggregation": "none"} if name == "none" else {"strength": name}
+
+
+@pytest.fixture(params=["malicious", "semi-malicious", "semi-honest", "none"])
 def site(request, monkeypatch):
     def untouchable(*_):
         raise AssertionError("records were touched")
 
     monkeypatch.setattr(client_module, "contributions", untouchable)
-    run, sites = small_run(5, aggregation=request.param)
+    run, sites = small_run(5, **settings_for(request.param))
     return run.schedule, sites[1]
 
 
@@ -74,10 +78,10 @@ def test_a_model_too_large_to_be_looked_at(site):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"threshold": 2, "min_survivors": 3},
-        {"threshold": 4, "min_survivors": 5},
-        {"threshold": 3, "min_survivors": 4, "modulus_bits": 30},
-        {"cohort": (1, 2, 3, 4)},
+        {"corrupt": 1, "threshold": 3},
+        {"min_survivors": 5},
+        {"modulus_bits": 30},
+        {"cohort": (1, 2, 3, 4), "threshold": 2, "min_survivors": 3},
         {"cohort": (1, 2, 3, 4, 5, 6)},
         {"cohort": (2, 3, 4, 5, 6)},
         {"length": 4},
@@ -89,6 +93,10 @@ def test_a_model_too_large_to_be_looked_at(site):
 def test_other_protocol_parameters(site, changes):
     schedule, party = site
     fields = {"cohort": COHORT} | changes
+    if not schedule.hiding.signed and "cohort" in changes:
+        fields |= {"threshold": schedule.threshold, "min_survivors": schedule.hiding.min_survivors}
+    elif not schedule.hiding.signed and changes.keys() & {"corrupt", "min_survivors"}:
+        fields |= {"corrupt": 0, "threshold": 4, "min_survivors": 5}
     refused(party, announcement(schedule, **fields), PlanRefused, "SFM-205")
     honest_is_accepted(schedule, party)
 
@@ -109,15 +117,17 @@ def test_another_plan_behind_equal_parameters(site, setting):
     schedule, party = site
     if "aggregation" in setting:
         setting = {"aggregation": "none" if schedule.masked else "mask"}
-    else:
-        setting = {"aggregation": schedule.plan.aggregation} | setting
+    setting = {"aggregation": schedule.plan.aggregation, "strength": schedule.plan.strength} | setting
     other = small_run(5, **setting)[0].schedule
-    refused(party, announcement(other, COHORT), PlanRefused, "SFM-205 .*(another plan|threshold)")
+    refused(party, announcement(other, COHORT), PlanRefused, "SFM-205 .*(another plan|threshold|strength|policy gives)")
     honest_is_accepted(schedule, party)
 
 
 def test_every_single_bent_byte_is_refused_unless_it_is_the_server_s_to_choose(site):
-    """Only the nonce, a later round and, while keys are unauthenticated, the names of the others may differ."""
+    """Only the nonce, a later round and, while keys are unauthenticated, the names of the others may differ.
+
+    Under signatures nothing may: the server's own signature is over all of it.
+    """
     schedule, party = site
     nonce = bytes(range(100, 132))
     good = announcement(schedule, COHORT, server_nonce=nonce)
@@ -136,15 +146,39 @@ def test_every_single_bent_byte_is_refused_unless_it_is_the_server_s_to_choose(s
             party.client.budget._charges.clear()
         except (ProtocolError, PrivacyError):
             assert party.client.budget.spent == 0.0
+    if schedule.hiding.signed:
+        assert taken == []
+        return
     later_round = range(4 + 3 + 32, 4 + 3 + 32 + 8)
     other_members = range(at + 32 + 4, at + 32 + 4 * len(COHORT))
     assert set(taken) <= {*range(at, at + 32), *later_round, *other_members}
     assert set(range(at, at + 32)) <= set(taken)
 
 
-def test_reserved_strengths_are_not_run(site):
+def test_unknown_strengths_are_not_run(site):
     schedule, party = site
     good = bytearray(announcement(schedule, COHORT))
     start = 4 + 3 + 32 + 8 + 4 + 4
-    good[start] ^= 0x01
-    refused(party, bytes(good), Unsupported, "SFM-224")
+    good[start] = 0
+    refused(party, bytes(good), PeerProtocolError, "SFM-2(24|35)")
+
+
+@pytest.mark.parametrize("other", ["malicious", "semi-malicious", "semi-honest"])
+def test_another_strength_than_the_plan_s_is_refused(site, other):
+    """A server cannot talk a site into fewer checks, nor into another protocol."""
+    schedule, party = site
+    if schedule.hiding.name == other or (other == "semi-honest" and not schedule.masked):
+        return
+    lowered = small_run(5, strength=other)[0].schedule
+    fields = {"behaviour_hash": schedule.behaviour_hash(body(0.0)), "body": body(0.0)}
+    refused(party, announcement(lowered, COHORT, **fields), PlanRefused, "SFM-205 .*strength")
+
+
+def test_an_announcement_that_another_key_signed_is_refused(site):
+    schedule, party = site
+    if not schedule.hiding.signed:
+        return
+    forged = bytearray(announcement(schedule, COHORT))
+    forged[-64:] = key_of(1).sign(bytes(32))
+    refused(party, bytes(forged), BadSignature, "SFM-235")
+    honest_is_accepted(schedule, party)

@@ -59,7 +59,7 @@ def test_shared_lines_have_known_keys_only(tmp_path):
     assert [entry["type"] for entry in lines] == ["run", "round", "round", "end"]
     assert set(lines[1]["body"]) == {
         *("session", "behaviour", "cohort", "asked", "survivors", "aborted", "honest", "shift", "floor_shift"),
-        *("model", "delta", "epsilon", "false_shares"),
+        *("model", "delta", "epsilon", "false_shares", "findings", "excluded"),
     }
     journal = (tmp_path / "run-sites" / "clinic-0" / "budget.jsonl").read_text().splitlines()
     assert {frozenset(json.loads(line)) for line in journal} == {frozenset({"limit", "round", "shift", "type"})}

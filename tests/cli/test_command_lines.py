@@ -62,10 +62,16 @@ BAD_SETTINGS = [
     (["--clients", "30"], "SFM-101"),
     (["--dropout", "1"], "SFM-101"),
     (["--dropout", "0.6"], "SFM-301"),
-    (["--colluders", "6"], "SFM-301"),
+    (["--colluders", "8"], "SFM-301"),
+    (["--colluders", "6", "--strength", "semi-honest"], "SFM-301"),
+    (["--strength", "honest"], "SFM-101"),
+    (["--corrupt-fraction", "1"], "SFM-101"),
+    (["--corrupt-fraction", "0.9"], "SFM-301"),
+    (["--dropout-fraction", "0.5"], "SFM-301"),
     (["--colluders", "-1"], "SFM-101"),
-    (["--threshold", "5"], "SFM-301"),
-    (["--threshold", "10"], "SFM-301"),
+    (["--threshold", "6"], "SFM-301"),
+    (["--threshold", "5", "--strength", "semi-honest"], "SFM-301"),
+    (["--threshold", "10", "--strength", "semi-honest"], "SFM-301"),
     (["--planned-survivors", "11"], "SFM-301"),
     (["--planned-survivors", "6"], "SFM-301"),
     (["--algorithm", "reptile"], "SFM-101"),
@@ -160,4 +166,4 @@ def test_help_loads_nothing_heavy(arguments):
 
 def test_a_refused_setting_loads_no_torch(tmp_path):
     assert "torch" not in modules_after("run", "hospital", "--rounds", "0", "--out", str(tmp_path / "x"))
-    assert "torch" not in modules_after("run", "hospital", "--colluders", "6", "--out", str(tmp_path / "x"))
+    assert "torch" not in modules_after("run", "hospital", "--colluders", "8", "--out", str(tmp_path / "x"))

@@ -11,7 +11,15 @@ from fedmeta_privacy.ledger import verify
 from secure_fedmeta.cli import main
 from secure_fedmeta.plan import Plan
 
-FILES = {"config.toml", "roster.json", "ledger.jsonl", "metrics.jsonl", "model.safetensors", "report.html"}
+FILES = {
+    "allow-list.toml",
+    "config.toml",
+    "roster.json",
+    "ledger.jsonl",
+    "metrics.jsonl",
+    "model.safetensors",
+    "report.html",
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +61,9 @@ def test_all_files_are_left(pilot):
     assert {f.name for f in out.iterdir()} == FILES and all(f.stat().st_size for f in out.iterdir())
     assert all(name in text for name in FILES)
     assert [e["type"] for e in ledger(out)] == ["run", "round", "round", "end"]
-    assert len(list((out.parent / f"{out.name}-sites").glob("*/budget.jsonl"))) == 10
+    for name in ("budget.jsonl", "identity.key", "rounds"):
+        files = list((out.parent / f"{out.name}-sites").glob(f"*/{name}"))
+        assert len(files) == 10 and {f.stat().st_mode & 0o777 for f in files} == {0o600}
     assert load_file(out / "model.safetensors")["theta"].shape == (31,)
     page = (out / "report.html").read_text()
     assert "<script" not in page and not re.search(r'(src|href)="https?:', page)
@@ -69,7 +79,9 @@ def test_plain_lines_one_a_round_and_no_escapes(pilot):
 def test_the_sentence_is_the_ledger_s_and_within_the_target(pilot):
     _, text, _, out = pilot()
     end = ledger(out)[-1]["body"]
-    assert end["guarantee"] in text and "honest-but-curious server and unauthenticated keys" in text
+    assert (
+        end["guarantee"] in text and "at most A = 1 of 10 sites corrupt, together with a server that may break" in text
+    )
     epsilon = float(end["epsilon"]["server"])
     assert 0 < epsilon <= 3.0 < float(end["epsilon"]["local"])
     assert "by at most a factor of e^3 " in text
@@ -121,6 +133,7 @@ def test_without_out_the_next_free_folder_is_taken(tmp_path, monkeypatch, capsys
     (tmp_path / "runs" / "hospital-1").mkdir(parents=True)
     assert main(["run", "hospital", "--rounds", "1", "--epsilon", "none"]) == 0
     assert {f.name for f in (tmp_path / "runs" / "hospital-2").iterdir()} == FILES
+    assert (tmp_path / "runs" / "hospital-2-server" / "identity.key").stat().st_mode & 0o777 == 0o600
     assert list((tmp_path / "runs" / "hospital-1").iterdir()) == []
     assert "runs/hospital-2" in capsys.readouterr().out
 
@@ -171,14 +184,37 @@ def test_without_masks_only_each_upload_is_claimed(pilot):
 
 
 def test_colluders_and_dropouts_stay_within_the_target(pilot):
-    status, text, _, out = pilot("--colluders", "3", "--dropout", "0.15", "--planned-survivors", "8")
-    assert status == 0 and "at most 3 of 10 sites colluding" in text
+    status, text, _, out = pilot("--colluders", "3", "--dropout", "0.15", "--dropout-fraction", "0.2")
+    assert status == 0 and "at most A = 3 of 10 sites corrupt" in text and "A=3, D=2, quorum 7" in text
     assert float(ledger(out)[-1]["body"]["epsilon"]["server"]) <= 3.0
 
 
 def test_rounds_that_never_open_end_the_run_by_themselves(pilot):
-    status, text, _, out = pilot("--dropout", "0.95", "--planned-survivors", "10", "--rounds", "30")
+    status, text, _, out = pilot("--dropout", "0.95", "--dropout-fraction", "0.1", "--rounds", "30")
     assert status == 0 and "stopped early" in text and "rounds in a row" in text
     entries = ledger(out)
     assert entries[-1]["body"]["stopped"] and all(not e["body"]["survivors"] for e in entries if e["type"] == "round")
     assert not load_file(out / "model.safetensors")["theta"].any()
+
+
+@pytest.mark.parametrize("strength", ["malicious", "semi-malicious", "semi-honest"])
+def test_the_strength_and_a_downgrade_are_told_everywhere(pilot, strength):
+    status, text, _, out = pilot("--strength", strength)
+    assert status == 0 and f"{strength}: double masks, complete graph, k=9, t=6" in text
+    page = (out / "report.html").read_text()
+    assert f"strength {strength}; double masks" in page
+    assert f"SFM-SecAgg/1 {strength}, complete graph, k=9, t=6" in ledger(out)[0]["body"]["protocol"]
+    for told in (text, page):
+        assert ("Downgrade: " in told) == (strength != "malicious")
+        assert "nobody signs yet" not in told.lower()
+    if strength != "semi-honest":
+        assert "A=1, D=1, quorum 6" in text and "n_min = 9 survivors, at least 8 honest" in text
+        assert "A = 1" in page and "quorum 6" in page and "h = 8 honest" in page
+
+
+def test_a_threshold_is_refused_where_it_follows_from_the_rest(tmp_path, capsys):
+    assert main(["run", "hospital", "--threshold", "7", "--out", str(tmp_path / "run")]) == 1
+    assert "SFM-301" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+    options = ["--rounds", "1", "--strength", "semi-honest", "--threshold", "7", "--out", str(tmp_path / "run")]
+    assert main(["run", "hospital", *options]) == 0
+    assert "t=7 of 10" in capsys.readouterr().out

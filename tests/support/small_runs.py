@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small federations that a test can stop, bend and look into."""
 
+import hashlib
 from collections import deque
 
 import numpy as np
 
 from fedmeta_crypto import SERVER, ProtocolError, RoundParameters
-from fedmeta_crypto.wire import unframe
+from fedmeta_crypto.identities import AllowList, Identity
+from fedmeta_crypto.wire import MessageType, claimed_type
 from secure_fedmeta.datasets.codebook import Codebook
 from secure_fedmeta.datasets.records import SiteRecords
+from secure_fedmeta.federation.identities import Credentials
 from secure_fedmeta.federation.model import model_to_bytes
 from secure_fedmeta.federation.server import Server
 from secure_fedmeta.federation.simulation import LocalSite, Simulation
@@ -27,6 +30,7 @@ def small_plan(**changes):
         "support_slots": 8,
         "query_slots": 8,
         "outer_lr": 1.0,
+        "dropout_fraction": 0.3,  # as many dropouts as the complete graph of a few sites withstands
     }
     return Plan.make(settings | changes)
 
@@ -43,15 +47,33 @@ def tasks_for(ids, dimension=DIMENSION, seed=0):
     return {site: random_task(rng, dimension) for site in ids}
 
 
+def key_of(party):
+    """A fixed signing key for each party, only for tests."""
+    return Identity(hashlib.sha256(f"key of {party}".encode()).digest())
+
+
+def credentials_of(party, cohort):
+    people = AllowList(key_of(SERVER).public, {site: key_of(site).public for site in cohort})
+    return Credentials(key_of(party), people)
+
+
+def simulation_of(schedule, sites):
+    return Simulation(schedule, sites, credentials=credentials_of(SERVER, sites))
+
+
+def local_site(site, task, schedule, cohort, folder=None):
+    return LocalSite(site, task, schedule, folder, credentials=credentials_of(site, cohort))
+
+
 def small_run(n=5, *, dimension=DIMENSION, ids=None, folder=None, seed=0, **changes):
     """A simulation whose parties are `LocalSite`s, with files if a folder is given."""
     ids = tuple(ids) if ids is not None else tuple(range(1, n + 1))
     schedule = make_schedule(small_plan(**changes), clients=len(ids), dimension=dimension)
     sites = {
-        site: LocalSite(site, task, schedule, folder / f"site-{site}" if folder else None)
+        site: local_site(site, task, schedule, ids, folder / f"site-{site}" if folder else None)
         for site, task in tasks_for(ids, dimension, seed).items()
     }
-    return Simulation(schedule, sites), sites
+    return simulation_of(schedule, sites), sites
 
 
 def tap(sites):
@@ -75,22 +97,34 @@ def announcement(schedule, cohort, *, number=1, theta=None, body=None, **changes
     """M0 as an honest server would make it, with some fields bent."""
     theta = np.zeros(schedule.dimension) if theta is None else theta
     body = model_to_bytes(theta) if body is None else body
+    hiding = schedule.hiding
     fields = {
         "round": number,
         "cohort": cohort,
         "threshold": schedule.threshold,
-        "min_survivors": schedule.threshold + 1,
+        "min_survivors": hiding.min_survivors,
         "modulus_bits": schedule.encoding.modulus_bits,
         "length": schedule.dimension,
         "behaviour_hash": schedule.behaviour_hash(body),
         "server_nonce": bytes(32),
         "body": body,
-    }
-    return RoundParameters(**(fields | changes)).to_message()
+        "strength": hiding.strength,
+        "corrupt": hiding.graph.corrupt,
+    } | changes
+    signed = fields["strength"].signed
+    if signed:
+        fields.setdefault("identities", credentials_of(SERVER, fields["cohort"]).people.digest(fields["cohort"]))
+    return RoundParameters(**fields).to_message(key_of(SERVER).sign if signed else None)
+
+
+def announced(run):
+    """M0 of the open round, as the server sent it."""
+    parameters = run.server._parameters
+    return parameters.to_message(key_of(SERVER).sign if parameters.strength.signed else None)
 
 
 def kind_of(message):
-    return unframe(message, sender=SERVER, max_bytes=len(message))[0].type
+    return MessageType(claimed_type(message))
 
 
 class Courier:

@@ -8,6 +8,7 @@ import pytest
 from fedmeta_privacy import gdp
 from fedmeta_privacy.errors import EncodingOverflow, PlanError
 from secure_fedmeta.errors import FileError, SettingError
+from secure_fedmeta.hiding import hiding_for
 from secure_fedmeta.plan import Plan
 from secure_fedmeta.schedule import make_schedule
 
@@ -28,7 +29,11 @@ from secure_fedmeta.schedule import make_schedule
         ({"algorithm": "reptile"}, "algorithm"),
         ({"aggregation": "he"}, "aggregation"),
         ({"clients": 1}, "clients"),
-        ({"clients": 129}, "clients"),
+        ({"clients": 2001}, "clients"),
+        ({"strength": "honest"}, "strength"),
+        ({"corrupt_fraction": 1.0}, "corrupt_fraction"),
+        ({"corrupt_fraction": -0.1}, "corrupt_fraction"),
+        ({"dropout_fraction": 1.0}, "dropout_fraction"),
         ({"colluders": -1}, "colluders"),
         ({"threshold": 0}, "threshold"),
         ({"planned_survivors": 0}, "planned_survivors"),
@@ -91,21 +96,28 @@ def test_bad_toml_is_refused_with_its_path(tmp_path, content, error):
         Plan.from_toml(file)
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 11, 128])
-def test_default_threshold_is_the_smallest_majority(n):
-    t = Plan().threshold_for(n)
+def hiding(n=10, **settings):
+    return hiding_for(Plan.make(settings), n)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 10, 11, 128])
+def test_default_threshold_without_signatures_is_the_smallest_majority(n):
+    t = hiding(n, strength="semi-honest").graph.threshold
     assert 2 * t > n and 2 * (t - 1) <= n
-    assert Plan(threshold=n - 1).threshold_for(n) == n - 1
+    assert hiding(n, strength="semi-honest", threshold=n - 1).graph.threshold == n - 1
 
 
-@pytest.mark.parametrize(("n", "dropout"), list(itertools.product([3, 10, 37], [0.0, 0.05, 0.15, 0.3, 0.6])))
+@pytest.mark.parametrize(("n", "dropout"), list(itertools.product([3, 10, 37], [0.0, 0.05, 0.15, 0.3, 0.4])))
 def test_default_planned_survivors(n, dropout):
-    assert Plan(dropout=dropout).survivors_for(n) == max(1, round(n * (1 - dropout)))
-    assert Plan(dropout=dropout, planned_survivors=2).survivors_for(n) == 2
+    def planned(**settings):
+        plan = Plan.make({"dropout": dropout, "delta": 1e-6} | settings)
+        return make_schedule(plan, clients=n, dimension=2).planned_survivors
 
-
-def test_no_colluders_unless_declared():
-    assert Plan().colluders == 0
+    assert planned(aggregation="none") == max(1, round(n * (1 - dropout)))
+    assert planned(aggregation="none", planned_survivors=2) == 2
+    if not (n == 3 and dropout == 0.4) and not (n == 10 and dropout == 0.4):
+        dropped = math.floor(max(0.1, dropout) * n + 1e-9)
+        assert planned() == max(round(n * (1 - dropout)), n - dropped)
 
 
 SETTINGS = [
@@ -117,8 +129,12 @@ SETTINGS = [
         [
             {},
             {"colluders": 3},
-            {"threshold": 8, "colluders": 7},
-            {"planned_survivors": 7},
+            {"strength": "semi-malicious"},
+            {"strength": "semi-honest"},
+            {"strength": "semi-honest", "colluders": 3},
+            {"strength": "semi-honest", "threshold": 8, "colluders": 7},
+            {"strength": "semi-honest", "planned_survivors": 7},
+            {"planned_survivors": 9},
             {"dropout": 0.2, "colluders": 2},
             {"aggregation": "none"},
             {"algorithm": "fomaml", "inner_steps": 2},
@@ -138,12 +154,17 @@ def test_planned_epsilon_is_never_above_the_target(settings):
     # The limit is the budget's own Gaussian equivalent, recomputed without the product's code.
     assert gdp.epsilon_upper(math.sqrt(schedule.limit), plan.delta) <= plan.epsilon
     honest = plan.planned_survivors or round(10 * (1 - plan.dropout))
-    honest = 1 if plan.aggregation == "none" else honest - plan.colluders
+    colluders = plan.colluders or 0 if plan.strength == "semi-honest" else max(plan.colluders or 0, 1)
+    honest = 1 if plan.aggregation == "none" else honest - colluders
     plain = schedule.release.l2_sensitivity**2 / (honest * schedule.scale**2)
     assert plain < schedule.planned_shift < plain * 1.01
     # A sixteenth of a step less would not do: nothing is wasted either.
     less = schedule.scale - 1 / 16
-    floor = schedule.honest(schedule.threshold)
+    floor = 10 - max(1, math.floor(10 * plan.dropout + 1e-9)) - colluders  # n - D - A
+    if plan.aggregation == "none":
+        floor = 1
+    elif plan.strength == "semi-honest":
+        floor = (plan.threshold or 6) - colluders
     total = (plan.rounds - 1) * schedule.release.shift(less, honest) + schedule.release.shift(less, floor)
     assert total * (1 + 2.0**-44) > schedule.limit
 
@@ -151,13 +172,23 @@ def test_planned_epsilon_is_never_above_the_target(settings):
 @pytest.mark.parametrize(
     ("settings", "clients"),
     [
-        ({"threshold": 5}, 10),
-        ({"threshold": 10}, 10),
-        ({"threshold": 9, "planned_survivors": 9}, 10),
-        ({"dropout": 0.5}, 10),
+        ({"strength": "semi-honest", "threshold": 5}, 10),
+        ({"strength": "semi-honest", "threshold": 10}, 10),
+        ({"strength": "semi-honest", "threshold": 9, "planned_survivors": 9}, 10),
+        ({"strength": "semi-honest", "dropout": 0.5}, 10),
+        ({"strength": "semi-honest", "colluders": 6}, 10),
+        ({"strength": "semi-honest", "colluders": 9, "threshold": 9}, 10),
+        ({"strength": "semi-honest", "threshold": 70, "clients": 130}, 130),
+        ({"threshold": 6}, 10),
+        ({"strength": "semi-malicious", "threshold": 6}, 10),
+        ({"dropout": 0.4}, 10),
+        ({"dropout_fraction": 0.4}, 10),
         ({"planned_survivors": 11}, 10),
-        ({"colluders": 6}, 10),
-        ({"colluders": 9, "threshold": 9}, 10),
+        ({"planned_survivors": 8}, 10),
+        ({"colluders": 8}, 10),
+        ({"colluders": 10}, 10),
+        ({"corrupt_fraction": 0.8}, 10),
+        ({"corrupt_fraction": 0.4, "dropout_fraction": 0.4, "strength": "semi-malicious", "delta": 1e-6}, 200),
         ({}, 2),
         ({}, 1),
         ({"inner_lr": 8.1}, 10),
@@ -188,8 +219,9 @@ def scale(dimension=31, **settings):
         ("epsilon", [8.0, 3.0, 1.0, 0.3]),
         ("delta", [1e-3, 1e-4, 1e-6]),
         ("rounds", [1, 10, 40, 200]),
-        ("colluders", [0, 1, 3, 5]),
-        ("planned_survivors", [10, 9, 8, 7]),
+        ("colluders", [0, 2, 3, 5]),
+        ("corrupt_fraction", [0.0, 0.1, 0.25, 0.5]),
+        ("planned_survivors", [10, 9]),
         ("aggregation", ["mask", "none"]),
     ],
 )
@@ -233,9 +265,12 @@ OTHER = {
     "algorithm": "fomaml",
     "aggregation": "none",
     "clients": 9,
-    "colluders": 1,
+    "strength": "semi-malicious",
+    "corrupt_fraction": 0.2,
+    "dropout_fraction": 0.2,
+    "colluders": 2,
     "threshold": 7,
-    "planned_survivors": 8,
+    "planned_survivors": 10,
     "modulus_bits": 31,
     "outside": "clip",
     "row_bound": 0.9,
@@ -257,7 +292,8 @@ def test_every_setting_is_either_bound_or_simulation_only():
     assert set(OTHER) | {"dropout", "seed"} == set(Plan.model_fields)
     base = digest()
     changed = {
-        name: digest(**({"clients": 9} if name == "clients" else {name: value})) for name, value in OTHER.items()
+        name: digest(**({"strength": "semi-honest", name: value} if name == "threshold" else {name: value}))
+        for name, value in OTHER.items()
     }
     assert base not in changed.values()
     assert len(set(changed.values())) == len(changed)

@@ -3,14 +3,13 @@
 import os
 
 import pytest
-from small_runs import announcement, small_run
+from small_runs import announced, announcement, local_site, simulation_of, small_run
 
-from fedmeta_crypto.errors import ProtocolError, WrongRound
+from fedmeta_crypto.errors import ProtocolError, Repeated, WrongRound
 from fedmeta_crypto.secagg.step import Record, RecordKind
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import JournalDamaged
 from secure_fedmeta.errors import FileError, RunError
-from secure_fedmeta.federation.simulation import LocalSite, Simulation
 from secure_fedmeta.federation.storage import Appender, GroupCommit, SiteStorage, claim_folder, refuse_taken
 
 LIMIT = 10.0
@@ -100,7 +99,7 @@ def test_a_restart_in_the_middle_of_a_run_never_lowers_what_was_spent(tmp_path):
         spent = {i: site.client.budget.spent for i, site in sites.items()}
         sites[2].close()
         task = sites[2].client._task
-        sites[2] = run._parties[2] = LocalSite(2, task, run.schedule, tmp_path / "site-2")
+        sites[2] = run._parties[2] = local_site(2, task, run.schedule, sites, tmp_path / "site-2")
         assert sites[2].client.budget.spent == spent[2] > 0
         assert sites[2].client._last_round == number
     assert number == 6
@@ -110,13 +109,18 @@ def test_a_restart_in_the_middle_of_a_run_never_lowers_what_was_spent(tmp_path):
 def test_a_site_never_begins_a_round_again_after_a_restart(tmp_path):
     run, sites = small_run(4, folder=tmp_path)
     run.server.announce()
-    first = run.server._parameters.to_message()
+    first = announced(run)
     step = sites[1].receive(first)
     assert len(step.persist) == 1
     run.close()
-    again = LocalSite(1, sites[1].client._task, run.schedule, tmp_path / "site-1")
-    with pytest.raises(WrongRound, match="SFM-226"):
+    again = local_site(1, sites[1].client._task, run.schedule, sites, tmp_path / "site-1")
+    with pytest.raises(Repeated, match="SFM-229"):
         again.receive(first)
+    run.server.round = 0
+    run.server.abort("")
+    run.server.announce()  # the same round, with another nonce
+    with pytest.raises(WrongRound, match="SFM-226"):
+        again.receive(announced(run))
     again.close()
 
 
@@ -125,9 +129,9 @@ def test_a_new_run_on_used_journals_is_refused_and_each_filter_holds_anyway(tmp_
     run, sites = small_run(4, rounds=2, folder=tmp_path)
     assert len(list(run.rounds())) == 2
     run.close()
-    fresh = {i: LocalSite(i, s.client._task, run.schedule, tmp_path / f"site-{i}") for i, s in sites.items()}
+    fresh = {i: local_site(i, s.client._task, run.schedule, sites, tmp_path / f"site-{i}") for i, s in sites.items()}
     with pytest.raises(RunError, match=r"SFM-110: the budget of 4 site"):
-        Simulation(run.schedule, fresh)
+        simulation_of(run.schedule, fresh)
     spent = fresh[1].client.budget.spent
     assert spent == sites[1].client.budget.spent > 0 and not fresh[1].affords(run.schedule.floor_shift)
     for number in (1, 2, 3):  # replayed, replayed, beyond the plan
