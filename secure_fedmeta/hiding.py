@@ -54,6 +54,11 @@ class Hiding:
         return self.masked and self.strength.signed
 
     @property
+    def circulant(self) -> bool:
+        """Whether the graph is a ring that needs no luck."""
+        return self.strength is Strength.MALICIOUS and self.graph.neighbours < self.clients - 1
+
+    @property
     def random(self) -> bool:
         """Whether the graph was drawn, and not fixed by a rule."""
         return self.graph.neighbours < self.clients - 1 and self.strength is not Strength.MALICIOUS
@@ -73,17 +78,22 @@ class Hiding:
     @property
     def quorum(self) -> int:
         """Signatures on one list of survivors without which no share leaves; 0 without signatures."""
-        return (self.clients + self.graph.corrupt) // 2 + 1 if self.signed else 0
+        if not self.signed:
+            return 0
+        half = (self.clients + self.graph.corrupt) // 2 + 1
+        return max(half, self.min_survivors) if self.circulant else half
 
-    def honest(self, survivors: int) -> int:
+    def honest(self, survivors: int, votes: int | None = None) -> int:
         """Honest noises, one's own included, in whatever the server opens of a round with these survivors.
 
-        Under signatures the survivors are proved and A of them may be corrupt; on a random graph a lying server may
-        open a part, which holds k - t + 2 honest sites at least. Without signatures: survivors less declared colluders.
+        Under signatures the survivors are proved and A of them may be corrupt; on a circulant graph only those who
+        voted count (`votes`; all by default), and on a random graph a lying server may open a part, which holds
+        k - t + 2 honest sites at least. Without signatures: survivors less declared colluders.
         """
         if not self.masked:
             return 1
-        honest = survivors - self.colluders
+        counted = min(survivors, votes) if self.circulant and votes is not None else survivors
+        honest = counted - self.colluders
         return min(honest, self.graph.fewest_honest) if self.signed and self.random else honest
 
     @property

@@ -82,9 +82,9 @@ class Schedule:
         """Whether an epsilon may be stated at all."""
         return self.scale is not None and not self.plan.insecure_reproducible
 
-    def honest(self, survivors: int) -> int:
+    def honest(self, survivors: int, votes: int | None = None) -> int:
         """Survivors whose noise still hides a record from the server."""
-        return self.hiding.honest(survivors)
+        return self.hiding.honest(survivors, votes)
 
     def shift(self, honest: int) -> float:
         """Squared Gaussian shift of a round with this many honest noises; infinite without any."""

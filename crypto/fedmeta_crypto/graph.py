@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who masks with whom: the number of neighbours k and the threshold t, and the graph itself.
 
-Two rules. `assured` needs no luck: on the circulant graph C_n(1 .. k/2), which is k-connected, removing every corrupt
-and every dropped client leaves the honest survivors connected wherever they sit, so the server opens the sum over all
-of them or nothing. `published` is the rule of Bell et al. 2020 (CCS; its semi-malicious protocol) for a graph that is
-honestly random: smaller k, and a failure probability of 2^-security_bits over the choice of the graph.
+Two rules. `assured` needs no luck. The circulant graph C_n(1 .. k/2) is k-connected, and n - D clients at least vote
+for the survivors before any share leaves (`RoundParameters.fewest_votes`). Two honest voters that are neighbours masked
+with each other, so taking away everyone who is corrupt or did not vote, at most A + D < k, leaves the honest voters
+connected wherever they sit: the server opens a sum that holds all of them, or nothing. `published` is the rule of Bell et
+al. 2020 (CCS; its semi-malicious protocol) for a graph that is honestly random: smaller k, and a failure probability of
+2^-security_bits over the choice of the graph.
 
 Nobody holds a share of its own secret: thresholds and tails count the other n - 1 clients.
 """
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from fedmeta_crypto.errors import PlanRefused
 
 COMPLETE_UP_TO = 128
-_GUARD = 1e-14  # of floor and ceil on products of fractions
+_GUARD = 1e-9  # of floors of fractions of n: far above their rounding, far below 1
 _MOST_LOST = 0.9  # of `published`: corrupt plus dropped (twice dropped where the server may lie), as a share of n
 _WHERE = "graph"
 
@@ -57,18 +59,14 @@ class GraphParameters:
         return self.neighbours - self.threshold + 2
 
 
-def counts(n: int, corrupt_fraction: float, dropout_fraction: float) -> tuple[int, int, int]:
-    """(A, D, S): corrupt, dropped and surviving clients of n.
+def counts(n: int, corrupt_fraction: float, dropout_fraction: float) -> tuple[int, int]:
+    """(A, D): corrupt and dropped clients of n.
 
     Example:
-        >>> counts(100, 0.1, 0.1)
-        (10, 10, 90)
+        >>> counts(100, 0.1, 0.1), counts(600, 0.41, 0.07)
+        ((10, 10), (246, 42))
     """
-    return (
-        math.floor(corrupt_fraction * n + _GUARD),
-        math.floor(dropout_fraction * n + _GUARD),
-        math.ceil((1 - dropout_fraction) * n - _GUARD),
-    )
+    return math.floor(corrupt_fraction * n + _GUARD), math.floor(dropout_fraction * n + _GUARD)
 
 
 def tails(*, population: int, marked: int, draws: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -142,8 +140,8 @@ def majority_against(k: int, corrupt: int) -> int:
 def published(
     n: int,
     *,
-    corrupt_fraction: float,
-    dropout_fraction: float,
+    corrupt: int,
+    dropped: int,
     malicious: bool,
     security_bits: int = 40,
     correctness_bits: int = 30,
@@ -157,13 +155,12 @@ def published(
         PlanRefused: no random graph does it.
 
     Example:
-        >>> found = published(1000, corrupt_fraction=0.05, dropout_fraction=0.05, malicious=True, correctness_bits=20)
+        >>> found = published(1000, corrupt=50, dropped=50, malicious=True, correctness_bits=20)
         >>> found.neighbours, found.threshold
         (52, 37)
     """
-    corrupt, dropped, survivors = counts(n, corrupt_fraction, dropout_fraction)
     _check(n, corrupt, dropped)
-    if corrupt_fraction + (2 if malicious else 1) * dropout_fraction > _MOST_LOST + _GUARD:
+    if corrupt + (2 if malicious else 1) * dropped > (_MOST_LOST + _GUARD) * n:
         raise _refused(n, corrupt, dropped, "too many corrupt or dropped for any random graph")
     for k in range(2, n - 1, 2):
         if _disconnected(n, k, corrupt + dropped) >= -(security_bits + 1) * math.log(2):
@@ -171,7 +168,7 @@ def published(
         t1 = _corrupt_neighbours(n, k, corrupt, 2.0 ** -(security_bits + 1) / n)
         if malicious:
             t1 = math.ceil((t1 + k - 1.25) / 2)
-        t2 = _surviving_neighbours(n, k, survivors, 2.0**-correctness_bits / n)
+        t2 = _surviving_neighbours(n, k, n - dropped, 2.0**-correctness_bits / n)
         if t2 > t1:
             return GraphParameters(k, max(t1 + 1, 2), corrupt, dropped)
     raise _refused(n, corrupt, dropped, "no random graph does it; the complete graph may")

@@ -47,15 +47,22 @@ class Accounts:
         self._local: dict[int, Counter[int]] = {site: Counter() for site in cohort}
 
     def record(
-        self, *, uploaded: frozenset[int], survivors: frozenset[int], lowered: frozenset[int] | None = None
+        self,
+        *,
+        uploaded: frozenset[int],
+        survivors: frozenset[int],
+        lowered: frozenset[int] | None = None,
+        votes: int | None = None,
     ) -> None:
         """Book one executed round. `uploaded` are all sites that were asked for an upload, `lowered` those who know it.
+
+        `votes` counts the sites that signed the survivors.
 
         A site that lies may leave its noise out, which harms outsiders as much as the server's knowledge of it would:
         under signatures the published sum counts as many noises as the server's.
         """
         schedule = self._schedule
-        floor, realised = schedule.hiding.floor_honest, schedule.honest(len(survivors))
+        floor, realised = schedule.hiding.floor_honest, schedule.honest(len(survivors), votes)
         published = realised if schedule.hiding.signed else len(survivors)
         known = survivors if lowered is None else survivors & lowered
         for site in uploaded:

@@ -75,6 +75,13 @@ class Conduct:
             if not named.intersection((dealer, holder))
         ]
 
+    def doubt(self, pairs: Iterable[Pair]) -> None:
+        """Shares that do not fit, where nothing proves that either of the two lied."""
+        self.findings += [
+            f"pair (dealer {dealer}, holder {holder}): the share does not fit, and nothing proves who lied"
+            for dealer, holder in pairs
+        ]
+
     def lost(self, error: BadShare, parameters: RoundParameters) -> None:
         """A secret did not open. Its dealer alone is to blame if so many lying holders would have been corrected."""
         spare = (len(error.holders) - parameters.threshold) // 2

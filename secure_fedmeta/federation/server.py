@@ -134,6 +134,7 @@ class Server:
         self.closed = None
         body = model_to_bytes(self.outer.theta)
         parameters = self._parameters = self._parameters_of(body)
+        self._votes: int | None = None
         self._asked, self._opened = frozenset(), ()
         self._pairs, self._mask_set, self._answers, self._advertised = set(), (), {}, set()
         if not schedule.masked:
@@ -233,8 +234,11 @@ class Server:
         for event in step.events:
             if isinstance(event, PhaseClosed) and event.phase is Phase.SHARE_KEYS:
                 self._mask_set = event.members
+            if isinstance(event, PhaseClosed) and event.phase is Phase.CONSISTENCY:
+                self._votes = len(event.members)
             if isinstance(event, SharesCorrected):
                 self._pairs.update(event.pairs)
+                self.conduct.doubt(event.unproved)
             if isinstance(event, SumOpened):
                 self._weigh()
                 self._opened = tuple(event.survivors)
@@ -271,10 +275,12 @@ class Server:
         if self._booked < self.round:  # an interrupt may come back here by way of `abort`
             # Under signatures a site lowers its own charge once it has seen the proof: of that, its answer is the sign.
             lowered = frozenset(self._answers if schedule.hiding.signed else survivors)
-            self.accounts.record(uploaded=self._asked, survivors=frozenset(survivors), lowered=lowered)
+            self.accounts.record(
+                uploaded=self._asked, survivors=frozenset(survivors), lowered=lowered, votes=self._votes
+            )
             self._booked = self.round
         spent = self.accounts.spent()
-        honest = schedule.honest(len(survivors)) if survivors else 0
+        honest = schedule.honest(len(survivors), self._votes) if survivors else 0
         stated = schedule.private
         findings = self.conduct.take_findings()
         self.record(

@@ -116,7 +116,7 @@ def outcome(parameters, lost_at):
     advertised = stay(parameters.cohort, 1, needed=parameters.min_survivors)
     shared = stay(connected(advertised), 3, needed=parameters.min_survivors)
     survivors = stay(connected(shared), 5, needed=parameters.min_survivors)
-    voted = stay(survivors, 7, needed=max(parameters.quorum, t + 1) if signed else 0)
+    voted = stay(survivors, 7, needed=max(parameters.fewest_votes, t + 1) if signed else 0)
     answered = stay(voted, 9, needed=t + 1)
     opens = bool(answered) and all(len(near[id_] & answered) >= t for id_ in shared)
     return tuple(sorted(survivors)) if opens else None

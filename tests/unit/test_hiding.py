@@ -104,9 +104,11 @@ def test_the_room_announces_and_promises_the_same(strength, n):
     )
     assert parameters.numbers == graph
     if hiding.signed:
-        assert parameters.quorum == hiding.quorum
+        assert parameters.fewest_votes == hiding.quorum
         for survivors in range(hiding.min_survivors, n + 1):
-            assert parameters.honest_among(survivors) == hiding.honest(survivors)
+            for votes in range(parameters.fewest_votes, survivors + 1):
+                assert parameters.honest_among(survivors, votes) == hiding.honest(survivors, votes)
+            assert parameters.honest_among(survivors, survivors) == hiding.honest(survivors)
 
 
 @pytest.mark.parametrize("settings", [{}, {"colluders": 3}, {"dropout_fraction": 0.2}, {"epsilon": 0.7}])

@@ -74,12 +74,13 @@ def check_proof(
     me: int,
     survivors: SurvivorList,
     parameters: RoundParameters,
-) -> None:
+) -> int:
     """Every survivor signed that it is one, a quorum of them my very list, and nobody another list.
 
     A vote for the list proves its author's input as well as the input's own signature does: whoever is honest votes
     only for a list that holds the input it sent. So one signature of each survivor is enough.
 
+    Returns:    how many voted.
     Raises:     Equivocation: a valid signature on others: no answer may ever be given.
                 BadSignature, InconsistentRoster, UnsafeSurvivors: this proof proves nothing.
     """
@@ -104,9 +105,10 @@ def check_proof(
         raise InconsistentRoster(f"votes of clients who did not survive: {outsiders[:5]}", sender=SERVER, where=where)
     if missing := sorted(inputs.keys() - proved - {me}):
         raise UnsafeSurvivors(f"no evidence that {missing[:5]} survived", sender=SERVER, where=where)
-    if len(voted) < parameters.quorum:
-        what = f"{len(voted)} signatures on my survivors, {parameters.quorum} are a quorum"
+    if len(voted) < parameters.fewest_votes:
+        what = f"{len(voted)} signatures on my survivors, {parameters.fewest_votes} are a quorum here"
         raise UnsafeSurvivors(what, sender=SERVER, where=where)
+    return len(voted)
 
 
 def _demand(wire: Authenticator, id_: int, kind: MessageType, size: int, content: bytes, signature: bytes) -> None:

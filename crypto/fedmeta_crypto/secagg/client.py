@@ -312,7 +312,7 @@ class ClientSession:
         check_survivors(survivors, self._digest, me=self.client_id, gone=gone, parameters=self.parameters)
         self._survivors = survivors
         if not self._wire.signed:
-            return self._unmask(secrets)
+            return self._unmask(secrets, votes=0)
         self._view = survivors_digest(self.session, survivors.entries)
         self.phase = ClientPhase.SIGNED
         record = self._record(RecordKind.SURVIVORS_SIGNED)
@@ -321,13 +321,13 @@ class ClientSession:
     def _take_proof(self, proof: ConsistencyProof, secrets: HeldSecrets) -> Step:
         me, parameters, survivors = self.client_id, self.parameters, self._survivors
         try:
-            check_proof(proof, self._view, self._wire, me=me, survivors=survivors, parameters=parameters)
+            votes = check_proof(proof, self._view, self._wire, me=me, survivors=survivors, parameters=parameters)
         except Equivocation:
             self.abort()
             raise
-        return self._unmask(secrets)
+        return self._unmask(secrets, votes=votes)
 
-    def _unmask(self, secrets: HeldSecrets) -> Step:
+    def _unmask(self, secrets: HeldSecrets, *, votes: int) -> Step:
         alive = self._survivors.ids
         alive_set = frozenset(alive)
         # Exactly one kind per peer: both of one peer's secrets would uncover its vector.
@@ -340,7 +340,7 @@ class ClientSession:
         if self._wire.signed:
             self._limit = max(self._limit, max_bytes(MessageType.RECORD, members=0, length=0, signed=True))
         record = self._record(RecordKind.ANSWERED)
-        honest = self.parameters.honest_among(len(alive))
+        honest = self.parameters.honest_among(len(alive), votes)
         return Step(persist=(record,), send=(outgoing,), events=(SurvivorsAnnounced(alive, honest),))
 
     def _show(self, message: RoundRecord) -> Step:

@@ -10,6 +10,8 @@ Source: Bonawitz et al., CCS 2017, figure 4, round 4.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,16 @@ from fedmeta_crypto.secagg.step import SharesCorrected
 from fedmeta_crypto.shamir import reconstruct_all, unpack
 
 _WHERE = "unmask"
+
+
+class WrongShares(NamedTuple):
+    """Of one dealer's secret: who holds a share that does not fit, and how many do fit."""
+
+    dealer: int
+    holders: tuple[int, ...]
+    agreeing: int
+
+
 Answers = Mapping[int, Mapping[int, bytes]]  # holder -> dealer -> packed share
 Opens = Callable[[int, bytes], bool]  # whether a dealer committed to this secret
 
@@ -76,14 +88,29 @@ def open_sum(
             # The survivor added this mask if its id is the smaller one.
             (minus if alive < lost else plus).append(key)
     add_masks(masked, plus=plus, minus=minus)
-    return blame(wrong + more, parameters) if wrong or more else None
+    return judge(wrong + more, parameters) if wrong or more else None
+
+
+def judge(wrong: list[WrongShares], parameters: RoundParameters) -> SharesCorrected:
+    """What wrong shares prove, and against whom.
+
+    A dealer testifies only if t - 1 honest holders at least are left among those that agree: with the committed secret
+    they fix the polynomial, so it is the dealer's own. With fewer, A corrupt holders could answer so that another
+    polynomial of the same secret is nearest, and honest holders look wrong.
+    """
+    proved: list[tuple[int, int]] = []
+    unproved: list[tuple[int, int]] = []
+    for item in wrong:
+        sure = item.agreeing - max(parameters.corrupt, 1) >= parameters.threshold - 1
+        (proved if sure else unproved).extend((item.dealer, holder) for holder in item.holders)
+    return replace(blame(proved, parameters), unproved=tuple(sorted(unproved)))
 
 
 def blame(pairs: list[tuple[int, int]], parameters: RoundParameters) -> SharesCorrected:
-    """Whom wrong shares convict, each of a pair (dealer, holder).
+    """Whom pairs (dealer, holder) convict, of each of which one lied.
 
-    One of the pair lied. More than A others that testify against one party cannot all be corrupt, so that party alone
-    is named; nobody is where no A is agreed on, at the semi-honest strength. A counts as 1 at least.
+    More than A others that testify against one party cannot all be corrupt, so that party alone is named; nobody is
+    where no A is agreed on, at the semi-honest strength. A counts as 1 at least.
     """
     by_dealer, by_holder = Counter(dealer for dealer, _ in pairs), Counter(holder for _, holder in pairs)
     enough = max(parameters.corrupt, 1) if parameters.strength.signed else len(parameters.cohort)
@@ -120,8 +147,8 @@ class _Shares:
         return rows.reshape(len(dealers), -1, SECRET_WORDS)
 
 
-def _recover(dealers: tuple[int, ...], opens: Opens, shared: _Shares) -> tuple[dict[int, bytes], list[tuple[int, int]]]:
-    """Each dealer's secret, and the pairs (dealer, holder) of wrong shares if any secret needed correction."""
+def _recover(dealers: tuple[int, ...], opens: Opens, shared: _Shares) -> tuple[dict[int, bytes], list[WrongShares]]:
+    """Each dealer's secret, and the wrong shares of each if any secret needed correction."""
     found: dict[int, bytes] = {}
     # Dealers with the same points are interpolated together.
     together: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -134,10 +161,12 @@ def _recover(dealers: tuple[int, ...], opens: Opens, shared: _Shares) -> tuple[d
         found |= {dealer: secret for dealer, secret in secrets if secret is not None and opens(dealer, secret)}
     if len(found) == len(dealers):
         return found, []
-    wrong: list[tuple[int, int]] = []
+    wrong: list[WrongShares] = []
     for dealer in dealers:  # of all, since who is to blame shows in all that a holder answered
         found[dealer], bad = _corrected(dealer, held[dealer], opens, shared)
-        wrong += [(dealer, held[dealer][point]) for point in bad]
+        if bad:
+            holders = tuple(held[dealer][point] for point in bad)
+            wrong.append(WrongShares(dealer, holders, len(held[dealer]) - len(bad)))
     return found, wrong
 
 

@@ -169,15 +169,30 @@ class RoundParameters:
         """k, t, A and D as announced."""
         return GraphParameters(self.neighbours, self.threshold, self.corrupt, len(self.cohort) - self.min_survivors)
 
-    def honest_among(self, survivors: int) -> int:
-        """Fewest honest clients, the reader included, in whatever is opened with that many proved survivors.
+    @property
+    def fewest_votes(self) -> int:
+        """Signatures on the survivors before a share leaves; on a circulant graph n - D, so that it stays connected.
 
-        0 without signatures, where the number of survivors is the server's word.
+        A server can make a client refuse the survivors by lying to it about the mask set; whoever did not vote may
+        have masked with others than the list says, and is counted among the dropped.
+        """
+        return max(self.quorum, self.min_survivors) if self.graph is Graph.CIRCULANT else self.quorum
+
+    def honest_among(self, survivors: int, votes: int) -> int:
+        """Fewest honest clients, the reader included, in whatever is opened with so many proved survivors and votes.
+
+        On the complete graph every opened client has all honest survivors with it. On a circulant one the honest
+        voters are together. 0 without signatures, where the number of survivors is the server's word.
         """
         if not self.strength.signed:
             return 0
-        honest = survivors - self.corrupt
-        return min(honest, self.numbers.fewest_honest) if self.graph is Graph.RANDOM_HARARY else honest
+        match self.graph:
+            case Graph.COMPLETE:
+                return survivors - self.corrupt
+            case Graph.CIRCULANT:
+                return votes - self.corrupt
+            case Graph.RANDOM_HARARY:
+                return min(survivors - self.corrupt, self.numbers.fewest_honest)
 
     @property
     def fewest_near(self) -> int:

@@ -68,14 +68,14 @@ class ClientPolicy:
 
         Raises:     PlanRefused: no round of n withstands what this policy assumes.
         """
-        corrupt, dropped, _ = counts(n, self.corrupt_fraction, self.dropout_fraction)
+        corrupt, dropped = counts(n, self.corrupt_fraction, self.dropout_fraction)
         corrupt = max(corrupt, self.colluders)
         if strength is not Strength.MALICIOUS and n > self.complete_up_to:
             try:
                 return published(
                     n,
-                    corrupt_fraction=max(self.corrupt_fraction, self.colluders / n),
-                    dropout_fraction=self.dropout_fraction,
+                    corrupt=corrupt,
+                    dropped=dropped,
                     malicious=strength.signed,
                     security_bits=self.security_bits,
                     correctness_bits=self.correctness_bits,

@@ -245,7 +245,11 @@ class ServerSession:
         missing = tuple(id_ for id_ in self._members if id_ not in self._answered[phase])
         # To open takes t shares of each secret, and nobody holds shares of his own: t + 1 answers.
         answers = parameters.threshold + 1
-        special = {Phase.CONSISTENCY: max(parameters.quorum, answers), Phase.UNMASK: answers, Phase.COUNTERSIGN: 0}
+        special = {
+            Phase.CONSISTENCY: max(parameters.fewest_votes, answers),
+            Phase.UNMASK: answers,
+            Phase.COUNTERSIGN: 0,
+        }
         need = special.get(phase, parameters.min_survivors)
         if len(members) < need:
             self._fail()

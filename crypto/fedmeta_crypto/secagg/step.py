@@ -64,9 +64,9 @@ class SurvivorsAnnounced:
 
     Attributes:
         survivors: the members of U3; the server's bare word unless the strength is a signed one.
-        honest_guaranteed: fewest honest clients, this one included, in whatever the server can open: survivors less
-            the policy's corrupt ones where signatures prove the survivors, at most k - t + 2 on a random graph, and 0
-            without signatures.
+        honest_guaranteed: fewest honest clients, this one included, in whatever the server can open
+            (`RoundParameters.honest_among`): survivors less A on the complete graph, voters less A on a circulant
+            one, at most k - t + 2 on a random one, and 0 without signatures.
     """
 
     survivors: tuple[int, ...]
@@ -99,14 +99,17 @@ class SharesCorrected:
     """Server: the sum is exact, but some shares were wrong.
 
     Attributes:
-        pairs: (dealer, holder) of each wrong share found: one of the two lied.
+        pairs: (dealer, holder) of each wrong share found: one of the two lied, if at most A clients are corrupt.
         dealers: those against whom more holders testify than can be corrupt, so that they dealt badly.
         holders: those against whom more dealers testify than can be corrupt, so that they answered wrongly.
+        unproved: further pairs of shares that do not fit, which A lying holders could have arranged between honest
+            dealers and honest holders.
     """
 
     pairs: tuple[tuple[int, int], ...]
     dealers: tuple[int, ...]
     holders: tuple[int, ...]
+    unproved: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

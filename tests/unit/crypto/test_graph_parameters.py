@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedmeta_crypto.errors import PlanRefused
-from fedmeta_crypto.graph import assured, neighbours, published, ring, tails
+from fedmeta_crypto.graph import assured, counts, neighbours, published, ring, tails
+
+
+def _published(n, gamma, delta, **rest):
+    corrupt, dropped = counts(n, gamma, delta)
+    return published(n, corrupt=corrupt, dropped=dropped, **rest)
+
 
 SEMI_HONEST = [
     (100, 0.05, 0.05, 12, 6),
@@ -38,20 +44,20 @@ MALICIOUS = [
 
 @pytest.mark.parametrize(("n", "gamma", "delta", "k", "t"), SEMI_HONEST)
 def test_published_semi_honest_values(n, gamma, delta, k, t):
-    found = published(n, corrupt_fraction=gamma, dropout_fraction=delta, malicious=False, correctness_bits=20)
+    found = _published(n, gamma, delta, malicious=False, correctness_bits=20)
     assert (found.neighbours, found.threshold) == (k, t)
 
 
 @pytest.mark.parametrize(("n", "gamma", "delta", "k", "t"), MALICIOUS)
 def test_published_malicious_values(n, gamma, delta, k, t):
-    found = published(n, corrupt_fraction=gamma, dropout_fraction=delta, malicious=True, correctness_bits=20)
+    found = _published(n, gamma, delta, malicious=True, correctness_bits=20)
     assert (found.neighbours, found.threshold) == (k, t)
 
 
 @pytest.mark.parametrize(("malicious", "gamma", "delta"), [(False, 0.5, 0.5), (True, 0.5, 0.5), (True, 0.33, 0.33)])
 def test_infeasible_requests_are_refused(malicious, gamma, delta):
     with pytest.raises(PlanRefused, match="SFM-205"):
-        published(1000, corrupt_fraction=gamma, dropout_fraction=delta, malicious=malicious, correctness_bits=20)
+        _published(1000, gamma, delta, malicious=malicious, correctness_bits=20)
 
 
 @pytest.mark.parametrize(
@@ -119,5 +125,14 @@ def test_odd_or_tiny_circulants_are_refused():
 
 @pytest.mark.parametrize(("n", "honest"), [(100, 12), (1000, 38)])
 def test_honest_clients_in_what_a_random_graph_lets_a_server_open(n, honest):
-    found = published(n, corrupt_fraction=0.1, dropout_fraction=0.1, malicious=True)
+    found = _published(n, 0.1, 0.1, malicious=True)
     assert found.fewest_honest == honest
+
+
+def test_no_client_is_lost_to_rounding():
+    """Colluders are counted, not their share of n; a share of n is floored as if it were exact."""
+    for n in (129, 527, 600, 1000, 4096):
+        for corrupt in range(0, n // 3, 7):
+            assert counts(n, corrupt / n, 0.0)[0] == corrupt
+    found = published(527, corrupt=185, dropped=0, malicious=True)
+    assert found.corrupt == 185
