@@ -4,9 +4,9 @@
 Two rules. `assured` needs no luck. The circulant graph C_n(1 .. k/2) is k-connected, and n - D clients at least vote
 for the survivors before any share leaves (`RoundParameters.fewest_votes`). Two honest voters that are neighbours masked
 with each other, so taking away everyone who is corrupt or did not vote, at most A + D < k, leaves the honest voters
-connected wherever they sit: the server opens a sum that holds all of them, or nothing. `published` is the rule of Bell et
-al. 2020 (CCS; its semi-malicious protocol) for a graph that is honestly random: smaller k, and a failure probability of
-2^-security_bits over the choice of the graph.
+connected wherever they sit: the server opens a sum that holds all of them, or nothing. `published` is the rule of Bell
+et al. 2020 (CCS; its semi-malicious protocol) for a graph that is honestly random: smaller k, and a failure probability
+of 2^-security_bits over the choice of the graph.
 
 Nobody holds a share of its own secret: thresholds and tails count the other n - 1 clients.
 """
