@@ -153,7 +153,8 @@ class Processes:
         return {id_: message for id_, message in messages.items() if self._of[id_] == worker}
 
     def _ask(self, requests: list[tuple[object, ...]]) -> Iterator[tuple[int, bytes]]:
-        # A worker reads its whole request before it answers, so neither side waits for the other to read.
+        # A worker reads its whole request before it answers, so neither side waits for the other to read. `send`
+        # pickles, which is safe here alone: both ends are this program's own, and peers' bytes stay opaque inside.
         for pipe, request in zip(self._pipes, requests, strict=True):
             pipe.send(request)
         busy = set(self._pipes)

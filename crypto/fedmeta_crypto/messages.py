@@ -34,7 +34,7 @@ from fedmeta_crypto.records import MAX_RECORD_BYTES, Countersignature, RoundReco
 from fedmeta_crypto.ring import MAX_BITS, Residues, from_wire, to_wire, wire_bytes
 from fedmeta_crypto.sealed import BOX_BYTES, KINDS, SECRET_WORDS, SHARE_BYTES, SecretKind
 from fedmeta_crypto.shamir import is_packed
-from fedmeta_crypto.wire import FRAME_BYTES, SERVER, SIGNATURE_BYTES, MessageType, Reader
+from fedmeta_crypto.wire import FRAME_BYTES, SERVER, SIGNATURE_BYTES, DigestPayload, MessageType, Reader
 
 _U32 = struct.Struct("<I")
 _ENTRY = struct.Struct("<I32s32s32s")
@@ -243,22 +243,10 @@ class SurvivorList:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsistencyVote:
+class ConsistencyVote(DigestPayload):
     """M7: the survivors that its author was shown; one per session."""
 
     TYPE: ClassVar = MessageType.CONSISTENCY
-    digest: bytes
-
-    def payload(self) -> bytes:
-        """Canonical bytes."""
-        return self.digest
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Parse, or raise a `PeerProtocolError`."""
-        value = cls(reader.take(DIGEST_BYTES))
-        reader.finish()
-        return value
 
 
 class Evidence(NamedTuple):

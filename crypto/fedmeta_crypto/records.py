@@ -21,6 +21,7 @@ from fedmeta_crypto.wire import (
     MAX_ROUND,
     SERVER,
     SESSION_BYTES,
+    DigestPayload,
     Header,
     MessageType,
     Reader,
@@ -58,22 +59,10 @@ class RoundRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Countersignature:
+class Countersignature(DigestPayload):
     """M11: its author was shown a record with this digest, and its application agreed; one per session."""
 
     TYPE: ClassVar = MessageType.COUNTERSIGNATURE
-    digest: bytes
-
-    def payload(self) -> bytes:
-        """Canonical bytes."""
-        return self.digest
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Parse, or raise a `PeerProtocolError`."""
-        value = cls(reader.take(DIGEST_BYTES))
-        reader.finish()
-        return value
 
 
 def record_digest(session: bytes, survivors: bytes, record: bytes) -> bytes:

@@ -17,7 +17,8 @@ import enum
 import hashlib
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from fedmeta_crypto.errors import (
     BadMessage,
@@ -29,7 +30,7 @@ from fedmeta_crypto.errors import (
     WrongRound,
     WrongSession,
 )
-from fedmeta_crypto.keys import LABEL
+from fedmeta_crypto.keys import DIGEST_BYTES, LABEL
 
 SERVER = 0xFFFFFFFF
 MAGIC = b"SFMS"
@@ -240,3 +241,21 @@ class Reader:
         """Refuse trailing bytes."""
         if self.left:
             raise self.refuse(f"{self.left} trailing bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class DigestPayload:
+    """A payload that is one digest: whoever sends it has signed what the digest is of."""
+
+    digest: bytes
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        return self.digest
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Parse, or raise a `PeerProtocolError`."""
+        value = cls(reader.take(DIGEST_BYTES))
+        reader.finish()
+        return value
