@@ -100,8 +100,13 @@ def write_allow_list(path: Path, server: bytes, sites: Mapping[int, tuple[str, b
     """Write the list: the server's public key, and each site's id, name and public key."""
     lines = [_HEADER, f'server = "{server.hex()}"']
     for id_, (name, public) in sorted(sites.items()):
-        lines.append(f'\n[[site]]\nid = {id_}\nname = {json.dumps(name)}\nkey = "{public.hex()}"')
+        lines.append(f'\n[[site]]\nid = {id_}\nname = {_toml(name)}\nkey = "{public.hex()}"')
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _toml(text: str) -> str:
+    """A basic string of TOML: JSON's escapes will do but for pairs of surrogates, so other characters stay plain."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def read_allow_list(path: Path, cohort: Iterable[int]) -> AllowList:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tomllib
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -160,3 +161,11 @@ def test_a_link_in_the_place_of_a_key_is_not_followed(tmp_path):
     with pytest.raises(OSError, match="File exists"):
         own_identity(tmp_path / "site")
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", ["Klinikum Süd", "\U0001f3e5 north", 'quoted "one"', "back\\slash", "tab\tdel\x7f"])
+def test_any_name_is_read_back(tmp_path, name):
+    path = tmp_path / "allow-list.toml"
+    write_allow_list(path, key_of(SERVER).public, {1: (name, key_of(1).public)})
+    assert 1 in read_allow_list(path, (1,))
+    assert tomllib.loads(path.read_text(encoding="utf-8"))["site"][0]["name"] == name
