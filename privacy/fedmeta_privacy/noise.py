@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Discrete Gaussian noise from a cryptographic keystream, by table.
 
-`DiscreteGaussian(scale)` inverts the distribution function of D_{Z, scale} with 128-bit thresholds (a
-cumulative distribution table, Peikert 2010, section 4.1). The thresholds come from integer arithmetic
-alone, the uniform words from whoever holds the keystream: a `Words` function is an argument, so that this
-room needs no cipher. A draw compares 64 bits and fetches 64 more only on a tie.
+`DiscreteGaussian(scale)` inverts the distribution function of D_{Z, scale} with 128-bit thresholds
+(`inversion`). The thresholds come from integer arithmetic alone, the uniform words from whoever holds the
+keystream: a `Words` function is an argument, so that this room needs no cipher.
 
 Total variation of one draw from the exact law: each of the L thresholds is rounded down by less than
 2^-128, and the table ends 13.3 scales out, where less than 2^-127 of the mass is left.
+A run's delta pays for it: a mechanism within total variation TV of one with curve delta(eps) has the curve
+delta(eps) + (1 + e^eps) TV, and TV adds up over every coordinate, party and round (`events.total_variation`).
+
+Words are taken in a fixed order: blocks of 2^15 values, in each first one word per value, then one per tie, then
+the signs, 64 to a word, in the order of the word's bytes and each byte's bits from the most significant.
 Not protected: lookups are not constant time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
@@ -23,11 +26,13 @@ from numpy.typing import NDArray
 
 from .errors import PlanError
 from .events import SMALLEST_SCALE
+from .inversion import ThresholdTable, Words
 
-Words = Callable[[int], NDArray[np.uint64]]
+__all__ = ["LARGEST_SCALE", "REACH_IN_SCALES", "DiscreteGaussian", "Words"]
 
 REACH_IN_SCALES = 13.3
 LARGEST_SCALE = 2.0**18
+_BLOCK = 1 << 15  # values worked on at once: they stay in the cache
 _BITS = 256  # of the fixed-point arithmetic; errors grow as (table length)^3 * 2^-256 < 2^-185
 
 
@@ -52,7 +57,7 @@ class DiscreteGaussian:
         array([0, 0, 0])
     """
 
-    __slots__ = ("_high", "_low", "reach", "scale", "total_variation")
+    __slots__ = ("_table", "reach", "scale", "total_variation")
 
     def __init__(self, scale: float) -> None:
         if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
@@ -62,7 +67,7 @@ class DiscreteGaussian:
             )
         self.scale = float(scale)
         self.reach = math.ceil(REACH_IN_SCALES * self.scale)
-        self._high, self._low = _thresholds(self.scale)
+        self._table = _table(self.scale)
         tail = 4 * math.exp(-((self.reach + 1) ** 2) / (2 * self.scale**2)) / REACH_IN_SCALES
         self.total_variation = self.reach * 2.0**-128 + tail + 2.0**-180
 
@@ -74,24 +79,21 @@ class DiscreteGaussian:
 
         Guarantee: within `total_variation` per value of the exact law if the words are uniform.
         """
-        top = words(size)
-        magnitude = np.searchsorted(self._high, top, side="right")
-        # A tie is with the threshold before; at magnitude 0 index -1 names the largest, which is above `top`.
-        for index in np.flatnonzero(self._high[magnitude - 1] == top):
-            magnitude[index] = self._refine(int(top[index]), words)
-        signs = np.unpackbits(words((size + 63) // 64).view(np.uint8))[:size].astype(np.int64)
-        drawn: NDArray[np.int64] = magnitude.astype(np.int64) * (1 - 2 * signs)
+        drawn = np.empty(size, np.int64)
+        for start in range(0, size, _BLOCK):
+            count = min(_BLOCK, size - start)
+            magnitude = self._table.invert(words(count), words)
+            bits = words((count + 63) // 64).astype("<u8", copy=False).view(np.uint8)
+            sign = np.unpackbits(bits, count=count).view(np.int8)
+            np.multiply(magnitude, 1 - 2 * sign, out=drawn[start : start + count])
         return drawn
-
-    def _refine(self, top: int, words: Words) -> int:
-        """Settle a tie in the first 64 bits with the next 64."""
-        left = int(np.searchsorted(self._high, np.uint64(top), side="left"))
-        right = int(np.searchsorted(self._high, np.uint64(top), side="right"))
-        bottom = int(words(1)[0])
-        return left + sum(int(threshold) <= bottom for threshold in self._low[left:right])
 
 
 @lru_cache(maxsize=8)
+def _table(scale: float) -> ThresholdTable:
+    return ThresholdTable(*_thresholds(scale))
+
+
 def _thresholds(scale: float) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """floor(2^128 P(|X| <= k)) for k = 0 .. reach - 1, as high and low 64-bit words."""
     weights = _weights(scale)
