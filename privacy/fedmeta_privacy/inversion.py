@@ -7,8 +7,8 @@ Two shortcuts, neither of which changes a single result:
 
 * 64 bits decide unless the upper half of w equals the upper half of a threshold; only then are 64 more fetched.
 * The G leading bits name a bucket of words. A bucket that holds no threshold has one answer, which is looked up;
-  words of the other buckets (a per cent or so) are searched for. Buckets count a threshold on either edge as theirs, so a
-  tie is never looked up. (An index of this kind: Chen and Asau 1974, "guide table".)
+  words of the other buckets (a per cent or so) are searched for. A threshold on either edge counts as in the bucket, so
+  a tie is never looked up. (An index of this kind: Chen and Asau 1974, "guide table".)
 
 Not protected: lookups are not constant time.
 """
