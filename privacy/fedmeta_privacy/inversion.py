@@ -60,7 +60,7 @@ class ThresholdTable:
 
         `words` is asked for one word per tie, in the order of `top`, and otherwise not at all.
         """
-        counts = self._guide[top >> self._shift]
+        counts: NDArray[np.int32] = self._guide[top >> self._shift]
         unsettled = np.flatnonzero(counts < 0)
         if unsettled.size:
             searched = top[unsettled]

@@ -98,7 +98,7 @@ def _poisson_table(scale: float) -> tuple[int, ThresholdTable]:
 def _poisson_weights(rate: Fraction) -> tuple[int, list[int]]:
     """2^256 p_k / p_mode for consecutive k around the mode, from p_{k+1} / p_k = rate / (k + 1), in integers.
 
-    Each step rounds down by less than one unit of 2^-256, and what it inherits shrinks, as the weights do: after n steps
+    Each step rounds down by less than one unit of 2^-256, and what it inherits shrinks, as weights do: after n steps
     a weight is off by less than n units, and a cumulative sum by less than n^2 < 2^40 of them.
     """
     mode = math.floor(rate)
