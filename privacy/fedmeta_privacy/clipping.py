@@ -237,7 +237,7 @@ def usable(rows: NDArray[np.float64], clipping: Clipping) -> tuple[NDArray[np.fl
         raise PlanError(f"rows of {rows.shape[1]} for layers of {sum(clipping.lengths)}", "match the layers")
     with np.errstate(all="ignore"):
         scaled = rows / clipping.clip_norm if isinstance(clipping, AdaptiveClip) else rows
-    intact = np.isfinite(scaled).all(axis=1)
+    intact: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(scaled), axis=1)
     return np.where(intact[:, None], scaled, 0.0), intact
 
 
