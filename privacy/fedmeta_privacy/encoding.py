@@ -210,8 +210,8 @@ def choose_encoding(
         if coarser.cost > limit or too_little:
             raise EncodingOverflow(
                 f"{parties} parties with d={dimension} and noise of {plan.noise_scale or 0.0:.6g} steps each need sums "
-                f"up to {plan.largest_sum} steps of {plan.encoding.step:g}, and the ring 2^{modulus_bits} holds less than "
-                f"{half} (noise at most {LARGEST_SCALE:g}); a step twice as large costs {coarser.cost:.2%} of "
+                f"up to {plan.largest_sum} steps of {plan.encoding.step:g}, and the ring 2^{modulus_bits} holds less "
+                f"than {half} (noise at most {LARGEST_SCALE:g}); a step twice as large costs {coarser.cost:.2%} of "
                 f"sensitivity, the limit is {limit:.2%}, and leaves noise of {coarser.noise_scale or 0.0:.3g} steps",
                 "use more bits, fewer coordinates or parties, or accept a larger cost",
             )
