@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Gaussian bound of `DiscreteGaussianSum` against exact hockey-stick divergences in one to three dimensions.
 
-The divergence of D_s on Z^d shifted by v depends on <v, X> alone, whose law is summed here exactly; the Gaussian curve is
-scipy's. Nothing of the room under test is used but the event's shift and the two things it is built from.
+The divergence of D_s on Z^d shifted by v depends on <v, X> alone, whose law is summed here exactly; the curve is
+scipy's Gaussian. Nothing of the room under test is used but the event's shift and the two things it is built from.
 """
 
 import math
@@ -53,9 +53,7 @@ def hockey_stick(scale, shift, epsilons):
 
 
 def gaussian_curve(mu, epsilons):
-    return np.array(
-        [norm.cdf(mu / 2 - eps / mu) - math.exp(eps + norm.logcdf(-mu / 2 - eps / mu)) for eps in epsilons]
-    )
+    return np.array([norm.cdf(mu / 2 - eps / mu) - math.exp(eps + norm.logcdf(-mu / 2 - eps / mu)) for eps in epsilons])
 
 
 def ratios(scale, shift):
@@ -79,7 +77,9 @@ def test_the_shipped_event_bounds_it_too(scale, shift):
     length = math.sqrt(sum(c * c for c in shift))
     event = DiscreteGaussianSum(length, float(scale**2), float(scale), 1, len(shift), 0.0)
     exact = hockey_stick(scale, shift, EPSILONS)
-    bound = [delta_upper(eps, math.sqrt(event.mu_squared)) + event.total_variation * (1 + math.exp(eps)) for eps in EPSILONS]
+    bound = [
+        delta_upper(eps, math.sqrt(event.mu_squared)) + event.total_variation * (1 + math.exp(eps)) for eps in EPSILONS
+    ]
     assert (exact <= np.array(bound) + 1e-15).all()
 
 
