@@ -2,8 +2,8 @@
 """Float Gaussian noise that each site rounds before the sum: the epsilon of the unrounded sum is not its epsilon.
 
 64 sites with noise of 0.1 steps each: the sum of their Gaussians would have deviation 0.8 and, at delta 1e-5, epsilon
-5.68. But what is summed are rounded values, and a site whose input is a whole number rounds its noise away almost always.
-The exact divergence of the rounded sum needs an epsilon above 10. The events of this room refuse such noise.
+5.68. But what is summed are rounded values, and a site whose input is a whole number rounds its noise away almost
+always. The exact divergence of the rounded sum needs an epsilon above 10. The events of this room refuse such noise.
 """
 
 import math
