@@ -52,7 +52,7 @@ def test_an_accepted_plan_cannot_wrap_and_its_cost_is_real(**drawn):
     coordinate = math.floor(drawn["spread"] * drawn["sensitivity"] / step) + 1
     reach = 0
     if drawn["multiplier"] is not None:
-        assert 3.2 <= plan.noise_scale <= 2**18
+        assert 3.2 <= plan.noise_scale <= 2**24
         assert plan.noise_scale == drawn["multiplier"] * plan.l2_sensitivity
         reach = math.ceil(13.3 * plan.noise_scale)
     assert drawn["parties"] * (coordinate + reach) == plan.largest_sum < half
@@ -91,7 +91,7 @@ def test_a_refusal_is_not_idle(**drawn):
             continue
         scale = (drawn["multiplier"] or 0) * steps
         each = math.floor(drawn["spread"] * drawn["sensitivity"] / step) + 1 + math.ceil(13.3 * scale)
-        noise_ok = drawn["multiplier"] is None or 3.2 <= scale <= 2**18
+        noise_ok = drawn["multiplier"] is None or 3.2 <= scale <= 2**24
         steps_ok = not drawn["client"] or steps <= 2**29
         assert drawn["parties"] * each >= half or not noise_ok or not steps_ok
 
@@ -109,8 +109,8 @@ def test_sixteen_bits_cost_and_refuse():
 
 def test_a_larger_cost_must_be_asked_for():
     with pytest.raises(EncodingOverflow):
-        chosen(1.0, 10**6, 2, 1.0, 0.3, 32, False)  # beyond the sampler's largest scale at 0.1 %
-    assert chosen(1.0, 10**6, 2, 1.0, 0.3, 32, False, cost_limit=0.01).cost <= 0.01
+        chosen(1.0, 10**6, 100, 50.0, 3.0, 32, False)
+    assert chosen(1.0, 10**6, 100, 50.0, 3.0, 32, False, cost_limit=0.01).cost <= 0.01
 
 
 def test_little_noise_takes_finer_steps_rather_than_an_unproved_sampler():

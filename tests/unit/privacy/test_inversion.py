@@ -15,9 +15,9 @@ from fedmeta_privacy.skellam import Skellam
 
 TOP = 2**64 - 1
 TABLES = {
-    "3.2": lambda: DiscreteGaussian(3.2)._table,
-    "64": lambda: DiscreteGaussian(64.0)._table,
-    "1024": lambda: DiscreteGaussian(1024.0)._table,
+    "3.2": lambda: DiscreteGaussian(3.2)._tables[0],
+    "64": lambda: DiscreteGaussian(64.0)._tables[0],
+    "1024": lambda: DiscreteGaussian(1024.0)._tables[0],
     "skellam 1": lambda: Skellam(1.0)._table,
     "skellam 64": lambda: Skellam(64.0)._table,
 }
@@ -65,7 +65,7 @@ def test_words_on_and_beside_every_threshold_and_every_bucket(name):
 
 @pytest.mark.parametrize("bottom", [0, 1, TOP - 1, TOP])
 def test_ties_are_settled_to_the_last_bit(bottom):
-    table = DiscreteGaussian(4.0)._table
+    table = DiscreteGaussian(4.0)._tables[0]
     thresholds = whole(table)
     for k in (0, 3, 17):
         low = thresholds[k] & TOP
@@ -94,7 +94,7 @@ def test_odd_tables(thresholds, seed):
 
 
 def test_an_index_that_is_off_by_one_is_noticed():
-    table = DiscreteGaussian(64.0)._table
+    table = DiscreteGaussian(64.0)._tables[0]
     broken = ThresholdTable(table.high, table.low)
     bucket = int(np.flatnonzero(broken._guide > 3)[0])
     broken._guide[bucket] += 1

@@ -8,17 +8,13 @@ import pytest
 from scipy import stats
 
 from fedmeta_privacy.errors import PlanError
-from fedmeta_privacy.noise import DiscreteGaussian, _exp_minus, _thresholds
+from fedmeta_privacy.noise import DiscreteGaussian, _exp_minus, _thresholds, split_scale
 
 
 def words_from(*batches):
     """A `Words` function that hands out the given batches in turn."""
     iterator = iter(batches)
     return lambda n: np.resize(np.array(next(iterator), dtype=np.uint64), n)
-
-
-def keystream(seed):
-    return np.random.default_rng(seed).bytes
 
 
 def words(seed):
@@ -75,13 +71,13 @@ def test_table_ends_where_the_proof_says():
         assert noise.total_variation < 2.0**-105
 
 
-@pytest.mark.parametrize("scale", [4.0, 64.0, 1024.0])
+@pytest.mark.parametrize("scale", [4.0, 64.0, 1024.0, 2.0**14 + 0.3, 40_000.7])
 def test_law_of_many_draws(scale):
     # Fixed seed; a correct sampler fails a chi-square at p < 1e-6 once in a million seeds.
     noise = DiscreteGaussian(scale)
     drawn = noise.sample(200_000, words(int(scale)))
     edges = np.unique(np.round(stats.norm.ppf(np.linspace(0, 1, 41)[1:-1]) * scale).astype(int))
-    support = np.arange(-noise.reach, noise.reach + 1)
+    support = np.arange(-noise.reach, noise.reach + 1, dtype=np.int64)
     mass = np.exp(-(support**2) / (2 * scale**2))
     mass /= mass.sum()
     observed = np.bincount(np.searchsorted(edges, drawn), minlength=len(edges) + 1)
@@ -91,7 +87,7 @@ def test_law_of_many_draws(scale):
     assert drawn.std() == pytest.approx(scale, rel=0.02)
 
 
-@pytest.mark.parametrize("scale", [0.0, 3.1, -5.0, math.nan, math.inf, 2.0**19])
+@pytest.mark.parametrize("scale", [0.0, 3.1, -5.0, math.nan, math.inf, 2.0**25])
 def test_scales_without_a_proof_are_refused(scale):
     with pytest.raises(PlanError, match="SFM-301"):
         DiscreteGaussian(scale)
@@ -99,3 +95,46 @@ def test_scales_without_a_proof_are_refused(scale):
 
 def test_representation_shows_no_noise():
     assert repr(DiscreteGaussian(5.0)) == "DiscreteGaussian(scale=5.0)"
+
+
+@pytest.mark.parametrize("scale", [2.0**14 + 0.1, 3e4, 2.0**17, 1234567.8, 2.0**24])
+def test_a_wide_scale_is_split_into_no_less_noise_and_smooth_enough(scale):
+    factor, narrow, wide = split_scale(scale)
+    together = Fraction(narrow) ** 2 + (factor * Fraction(wide)) ** 2
+    assert Fraction(scale) ** 2 <= together <= Fraction(scale) ** 2 * (1 + Fraction(1, 2**50))
+    assert (narrow * factor * wide / scale) / factor > 3  # t/k of the proof
+    assert max(narrow, wide) <= 2.0**14 and min(narrow, wide) >= 3.2
+    noise = DiscreteGaussian(scale)
+    assert noise.reach == math.ceil(13.3 * scale) and noise.total_variation < 2.0**-109
+
+
+def convolution(factor, narrow, wide):
+    """Exact law of X + factor * Y over a window, in floats, and that of the discrete Gaussian of the same variance."""
+
+    def law(scale):
+        k = np.arange(-int(12 * scale) - 1, int(12 * scale) + 2)
+        mass = np.exp(-(k**2) / (2 * scale**2))
+        return mass / mass.sum()
+
+    spread = np.zeros((len(law(wide)) - 1) * factor + 1)
+    spread[::factor] = law(wide)
+    total = np.convolve(law(narrow), spread)
+    k = np.arange(len(total)) - len(total) // 2
+    mass = np.exp(-(k**2) / (2 * (narrow**2 + (factor * wide) ** 2)))
+    return np.abs(total - mass / mass.sum()).sum() / 2
+
+
+def test_the_convolution_is_the_discrete_gaussian_if_it_is_smooth():
+    for factor in (2, 4, 8):
+        assert convolution(factor, 3.25 * factor, 16.0) < 1e-14
+    # A narrow part that does not smooth the wide one's lattice is visible, by about e = 2 exp(-2 pi^2 (t/k)^2).
+    assert 1e-9 < convolution(4, 1.0 * 4, 16.0) < 1e-7
+    assert convolution(4, 0.5 * 4, 16.0) > 1e-3
+
+
+def test_extremes_of_a_wide_scale_stay_within_its_reach():
+    noise = DiscreteGaussian(2.0**20)
+    top = 2**64 - 1
+    for signs in (0, top):
+        drawn = noise.sample(1, words_from(*([word] for word in (top, top, signs, top, top, signs))))
+        assert abs(int(drawn[0])) == noise.reach

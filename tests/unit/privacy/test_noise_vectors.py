@@ -12,7 +12,7 @@ from fedmeta_privacy.noise import DiscreteGaussian
 from fedmeta_privacy.skellam import Skellam
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "privacy" / "noise.json").read_text())
-LAWS = {"discrete_gaussian": DiscreteGaussian, "skellam": Skellam}
+LAWS = {"discrete_gaussian": DiscreteGaussian, "wide": DiscreteGaussian, "skellam": Skellam}
 
 
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: f"{case['law']} {case['scale']}")
@@ -25,5 +25,5 @@ def test_golden_draws(case):
 
 
 def test_the_vectors_are_of_several_blocks_and_not_all_alike():
-    assert all(case["count"] > 1 << 15 for case in VECTORS["cases"]) and len(VECTORS["cases"]) == 4
+    assert all(case["count"] > 1 << 15 for case in VECTORS["cases"]) and len(VECTORS["cases"]) == 5
     assert all(len(set(case["first"])) > 5 for case in VECTORS["cases"])

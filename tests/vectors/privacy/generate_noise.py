@@ -9,6 +9,7 @@ python tests/vectors/privacy/generate_noise.py
 
 import bisect
 import json
+import math
 from pathlib import Path
 
 import mpmath
@@ -16,7 +17,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 BLOCK = 1 << 15
 KEY = bytes(range(16))
-CASES = [("discrete_gaussian", 3.2), ("discrete_gaussian", 64.0), ("discrete_gaussian", 1024.5), ("skellam", 4.0)]
+CASES = [
+    ("discrete_gaussian", 3.2),
+    ("discrete_gaussian", 64.0),
+    ("discrete_gaussian", 1024.5),
+    ("wide", 100000.0),
+    ("skellam", 4.0),
+]
 COUNT = 40_000  # crosses a block
 SHOWN = 64
 
@@ -60,13 +67,30 @@ def invert(table, tops, stream):
     return out
 
 
+def signed(table, count, stream):
+    magnitudes = invert(table, stream.words(count), stream)
+    signs = b"".join(word.to_bytes(8, "little") for word in stream.words((count + 63) // 64))
+    return [-m if signs[i // 8] >> (7 - i % 8) & 1 else m for i, m in enumerate(magnitudes)]
+
+
 def discrete_gaussian(scale, stream):
     table, out = thresholds(gaussian_masses(scale)), []
     for start in range(0, COUNT, BLOCK):
+        out += signed(table, min(BLOCK, COUNT - start), stream)
+    return out
+
+
+def wide(scale, stream):
+    """X + 128 Y for the one scale used: a = 3.25 * 128, b the float above sqrt(scale^2 - a^2)/128."""
+    a, k = 416.0, 128
+    b = float(mpmath.sqrt(mpmath.mpf(scale) ** 2 - mpmath.mpf(a) ** 2) / k)
+    if (k * mpmath.mpf(b)) ** 2 + mpmath.mpf(a) ** 2 < mpmath.mpf(scale) ** 2:
+        b = math.nextafter(b, math.inf)
+    narrow, broad, out = thresholds(gaussian_masses(a)), thresholds(gaussian_masses(b)), []
+    for start in range(0, COUNT, BLOCK):
         count = min(BLOCK, COUNT - start)
-        magnitudes = invert(table, stream.words(count), stream)
-        signs = b"".join(word.to_bytes(8, "little") for word in stream.words((count + 63) // 64))
-        out += [-m if signs[i // 8] >> (7 - i % 8) & 1 else m for i, m in enumerate(magnitudes)]
+        x = signed(narrow, count, stream)
+        out += [u + k * v for u, v in zip(x, signed(broad, count, stream), strict=True)]
     return out
 
 
@@ -84,7 +108,7 @@ def main():
     mpmath.mp.prec = 600
     cases = []
     for law, scale in CASES:
-        drawn = {"discrete_gaussian": discrete_gaussian, "skellam": skellam}[law](scale, Stream(KEY))
+        drawn = {"discrete_gaussian": discrete_gaussian, "wide": wide, "skellam": skellam}[law](scale, Stream(KEY))
         weighed = sum((i + 1) * x for i, x in enumerate(drawn))  # a sum over all values that notices their order
         cases.append(
             {"law": law, "scale": scale, "count": COUNT, "first": drawn[:SHOWN], "last": drawn[-8:], "weighed": weighed}
