@@ -135,7 +135,7 @@ class ClippedNoisySum:
         row), or of `sensitivity.logistic_sensitivity` (records through the adaptation; not with `AdaptiveClip`). Every
         call is a release of its own, to be charged as one, and takes its own words; calls may share a stream, which
         goes on, but never a key. A row that is not finite counts as zero; nothing observable depends on it.
-    Shapes: rows (m, d) float64, or an iterable of (m_k, d) blocks that need never be in memory together, to
+    Shapes: rows (m, d) float64, or an iterable of (m_k, d) blocks, two of them held at a time, to
         (encoding.dimension,) int64, in steps; encoding.dimension = d + clipping.extra_coordinates.
     Opacus clips: `DPOptimizer` for flat and adaptive, `DPPerLayerOptimizer` for per-layer. Not its AdaClip, which
         divides by the number of rows that there truly were and fails on none.
@@ -189,6 +189,7 @@ class ClippedNoisySum:
         """Release one sum; `words` is a fresh keystream, used once."""
         optimizer = self._optimizer
         count, marks = 0, 0.0
+        last = np.zeros((0, sum(self._lengths)))
         try:
             for rows in [contributions] if isinstance(contributions, np.ndarray) else contributions:
                 count += len(rows)
@@ -197,10 +198,12 @@ class ClippedNoisySum:
                 safe, intact = usable(rows, self.clipping)
                 if isinstance(self.clipping, AdaptiveClip):
                     marks += float(unclipped(safe, intact).sum())  # exact: halves of whole numbers
-                self._load(safe)
-                optimizer.signal_skip_step(do_skip=True)  # Opacus' way to sum a batch that comes in parts
-                optimizer.pre_step()
-            self._load(np.zeros((0, sum(self._lengths))))
+                if len(last):
+                    self._load(last)
+                    optimizer.signal_skip_step(do_skip=True)  # Opacus' way to sum a batch that comes in parts
+                    optimizer.pre_step()
+                last = safe
+            self._load(last)
             if isinstance(self.clipping, AdaptiveClip):
                 optimizer.marks = marks * self.clipping.count_weight
             optimizer.words = words
