@@ -11,7 +11,7 @@ from .errors import PlanError
 from .events import SMALLEST_SCALE, DiscreteGaussianSum
 from .noise import LARGEST_SCALE
 
-# Bound on `DiscreteGaussian.total_variation` for every allowed scale: 13.3 * 2^18 thresholds of 2^-128.
+# Bound on `DiscreteGaussian.total_variation` for every allowed scale: tables have at most 13.3 * 2^14 thresholds.
 SAMPLER_VARIATION = 2.0**-105
 
 
