@@ -88,6 +88,17 @@ def corners(mu: Array, q: Array, keep: Array, count: Array, *, classes: int = CL
         weight = np.zeros((len(mu), 4))
         weight[:, 0] = keep
         return Corners(mu[new], q[new], index, weight, count)
+    whole = q >= 1
+    if whole.any() and not whole.all():  # unsampled kinds would stretch the lines: they get their own
+        parts = [corners(mu[at], q[at], keep[at], count[at], classes=classes // 2) for at in (whole, ~whole)]
+        moved = len(parts[0].mu)
+        return Corners(
+            np.concatenate([part.mu for part in parts]),
+            np.concatenate([part.q for part in parts]),
+            np.concatenate([parts[0].index, parts[1].index + moved]),
+            np.concatenate([part.weight for part in parts]),
+            np.concatenate([part.count for part in parts]),
+        )
     q_lines, mu_lines = _lines(q, mu, classes)
     at_q, right = _position(q, q_lines)
     at_mu, up = _position(_distance(mu), _distance(mu_lines))

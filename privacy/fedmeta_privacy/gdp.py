@@ -117,6 +117,35 @@ def epsilon_upper(mu: float, delta: float, *, total_variation: float = 0.0) -> f
     return math.inf
 
 
+def spend_variation(curve: Callable[[float], float], delta: float, variation: float) -> float:
+    """Smallest epsilon found with curve(delta - (1 + e^epsilon) * variation) <= epsilon; infinite if there is none.
+
+    `curve` gives epsilon for a delta and does not increase in it. The iteration rises from below, so it ends at the
+    smallest solution.
+
+    Example:
+        >>> spend_variation(lambda delta: 1.0, 1e-5, 1e-20), spend_variation(lambda delta: 60.0, 1e-5, 1e-20)
+        (1.0, inf)
+    """
+    if variation <= 0:
+        return curve(delta)
+    # Most runs: a millionth of delta is set aside, and the variation fits into it.
+    epsilon = curve(delta * (1 - 1e-6))
+    if epsilon <= _MAX_EPSILON and (1 + math.exp(epsilon)) * variation <= delta * 1e-6:
+        return epsilon
+    for _ in range(64):
+        if epsilon > _MAX_EPSILON:
+            return math.inf
+        left = delta - (1 + math.exp(epsilon)) * variation * (1 + 1e-12)
+        if left <= 0:
+            return math.inf
+        following = curve(left)
+        if following <= epsilon:
+            return epsilon
+        epsilon = following * (1 + 1e-12)
+    return math.inf
+
+
 def mu_for(epsilon: float, delta: float, *, total_variation: float = 0.0) -> float:
     """Largest mu (rounded down) whose curve lies below (epsilon, delta): the budget's Gaussian equivalent.
 
