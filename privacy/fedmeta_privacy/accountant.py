@@ -4,9 +4,11 @@
 Which bound is used follows from the events alone:
 
 - nothing sampled: the exact Gaussian curve; discrete sums by their own proved shift, never the continuous one's;
-- sampled, up to 16 kinds of rounds: dp_accounting's pessimistic privacy-loss distribution ("connect the dots", Doroshenko et
-  al. 2022, arXiv 2207.04380v2), which is never below the truth; all unsampled events enter it as one Gaussian;
-- more kinds, or clients sampled before their records: `composition`, with the same discretisation and its own error bound;
+- sampled, up to 16 kinds of rounds: dp_accounting's pessimistic privacy-loss distribution ("connect the dots",
+  Doroshenko et al. 2022, arXiv 2207.04380v2), which is never below the truth; all unsampled events enter it as one
+  Gaussian;
+- more kinds, or clients sampled before their records: `composition`, with the same discretisation and its own error
+  bound;
 - Skellam sums and samples of fixed size: Renyi divergences (`rdp`), for which alone they have a proof.
 
 The number is an *odometer*: what decides whether a round may start is a filter of `budget`, since composing what an

@@ -7,24 +7,25 @@ tilted law p_t(k) e^(theta l_k) / M_t. With S = prod_t M_t and r the inverse tra
 
     delta(eps) = S sum_k r_k e^(-theta l_k) (1 - e^(eps - l_k))_+  + what is lost,
 
-summed over one window of N grid points. theta is taken where the exponential (Renyi) bound is smallest, so that the tilted law lies
-around eps and every error below is relative to delta itself. What is lost, all added to delta:
+summed over one window of N grid points. theta is taken where the exponential (Renyi) bound is smallest, so that the
+tilted law lies around eps and every error below is relative to delta itself. What is lost, all added to delta:
 
 - *above the window*: mass beyond its top is at most exp(K(s) - s top) for every order s, K(s) = sum_t log M_t(s)
   (Chernoff); the window is chosen so that this is below 1e-7 delta. Mass below the window wraps around and is counted
   higher: never too low.
 - *infinite losses*: their sum over rounds.
 - *masses and transforms*: let e_t bound, for every w, how far the computed f_t is from the exact one: the tilted sum of
-  `LossPmf.errors`, plus 16 u log2 N sqrt(N) times the 2-norm of the law for the transform (Higham 2002, Theorem 24.2, proved
-  for radix 2, where the constant is below 7; the pocketfft used here mixes radices, hence the margin), plus 64 u for weights
-  and the product. As |f_t| <= 1, products differ by at most (1 + e)^n - 1 <= expm1(2 sum_t e_t) =: E at each frequency.
+  `LossPmf.errors`, plus 16 u log2 N sqrt(N) times the 2-norm of the law for the transform (Higham 2002, Theorem 24.2,
+  proved for radix 2, where the constant is below 7; the pocketfft used here mixes radices, hence the margin), plus 64
+  u for weights and the product. As |f_t| <= 1, products differ by at most (1 + e)^n - 1 <= expm1(2 sum_t e_t) =: E at
+  each frequency.
 - *frequencies left out*: |prod f_t| <= exp(-sum_t (1 - |f_t|)) <= exp(-sum_i n_i (1 - |f_i|)), n_i the rounds' summed
   tilted weights of corner i; where the right side is below e^-70, the product is taken as 0.
 
 So each r_k is within rho = (E * frequencies kept + sum of what is left out) / N + 16 u log2 N |r|_2, and delta within
 S sum_k rho e^(-theta l_k). Losses off by `shift` are added to epsilon.
-Both directions are composed and the larger epsilon is returned: neither dominates the other under composition (Lebeda et
-al. 2024, arXiv 2405.20769).
+Both directions are composed and the larger epsilon is returned: neither dominates the other under composition (Lebeda
+et al. 2024, arXiv 2405.20769).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +93,7 @@ def composed_epsilon(rounds: Rounds, delta: float, *, classes: int = CLASSES, fi
         return math.inf
     interval = _interval(made, tail, fineness)
     pairs = [
-        sampled_gaussian(float(m), float(p), interval=interval, tail=tail)
-        for m, p in zip(made.mu, made.q, strict=True)
+        sampled_gaussian(float(m), float(p), interval=interval, tail=tail) for m, p in zip(made.mu, made.q, strict=True)
     ]
     return max(_one_direction([pair[side] for pair in pairs], made, delta, interval) for side in (0, 1))
 
@@ -236,13 +237,13 @@ def _transforms(tilted: _Tilted, size: int) -> Iterator[Complex]:
 
 
 def _product(laws: Complex, tilted: _Tilted, made: Corners) -> Complex:
-    """prod over rounds of (sum_i weight_i law_i + nothing) at the kept frequencies."""
+    """Multiply (sum_i weight_i law_i + nothing) over all rounds, at the kept frequencies."""
     result = np.ones(laws.shape[1], np.complex128)
     cell = made.index[:, 0]
     order = np.argsort(cell, kind="stable")
     bounds = [0, *(np.flatnonzero(np.diff(cell[order])) + 1), len(order)]
     chunk = max(1, min(_ROWS, 2**21 // max(1, laws.shape[1])))
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds):
         around = laws[made.index[order[begin]]].view(np.float64)  # real weights act on both parts alike
         for start in range(begin, end, chunk):
             rows = order[start : min(start + chunk, end)]

@@ -71,6 +71,7 @@ def corners(mu: Array, q: Array, keep: Array, count: Array, *, classes: int = CL
         q: (r,) record sampling probability.
         keep: (r,) client sampling probability, 1 without that stage.
         count: (r,) whole numbers.
+        classes: most corners.
 
     Example:
         >>> mu, q = np.linspace(0.8, 1.1, 500), np.linspace(0.005, 0.02, 500)

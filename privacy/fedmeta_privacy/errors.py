@@ -68,17 +68,17 @@ class BudgetExceeded(PrivacyError):
     """The filter refuses a charge; nothing was charged.
 
     Attributes:
-        spent: sum of (sensitivity / noise)^2 charged so far.
+        spent: what is charged so far, in units of the filter's measure.
         asked: what the refused round would have added.
-        limit: the budget's Gaussian equivalent, mu^2.
+        limit: the budget, in the same units.
     """
 
     code = "SFM-304"
 
-    def __init__(self, *, spent: float, asked: float, limit: float) -> None:
+    def __init__(self, *, spent: float, asked: float, limit: float, measure: str = "squared Gaussian shift") -> None:
         super().__init__(
             f"the privacy budget has no room for this round: {spent:.6g} of {limit:.6g} is charged "
-            f"and the round would add {asked:.6g} (in units of squared Gaussian shift)",
+            f"and the round would add {asked:.6g} (in units of {measure})",
             "end the run here, or plan fewer rounds, more noise or a larger epsilon before the next run",
         )
         self.spent = spent

@@ -102,11 +102,12 @@ def common_adjacency(events: Iterable[Basic]) -> Adjacency:
     return found.pop() if found else Adjacency.SLOT
 
 
-def as_replace_one(event: Event) -> Event:
+def as_replace_one(event: Event) -> Event:  # noqa: PLR0911 - one per class
     """The same release under replace-one adjacency: valid where the bound depends on the sensitivity alone.
 
     Replacing a unit is removing one and adding another, so the sum moves by at most twice the add/remove sensitivity.
-    Poisson-sampled events are refused: both units' coins matter, and doubling the sensitivity inside is not proved here.
+    Poisson-sampled events are refused: both units' coins matter, and doubling the sensitivity inside is not proved
+    here.
 
     Example:
         >>> as_replace_one(Gaussian(2.0)).noise_multiplier
@@ -238,7 +239,7 @@ def _value(value: object, name: str, where: str) -> float:
     return value
 
 
-def _make(kind: str, v: Mapping[str, float]) -> Event:
+def _make(kind: str, v: Mapping[str, float]) -> Event:  # noqa: PLR0911 - one per class
     """The event of checked fields."""
     count = int(v.get("count", 1))
     match kind:

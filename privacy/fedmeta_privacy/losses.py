@@ -3,13 +3,13 @@
 
 With Q = N(0, 1/mu^2) and P = (1 - q) Q + q N(1, 1/mu^2) the pair of a Poisson-sampled Gaussian release is (P, Q)
 when a unit is removed and (Q, P) when it is added; the loss is L(x) = log(dP/dQ)(x) = log(1 - q + q e^y),
-y = mu^2 (x - 1/2), which increases in x (Zhu, Dong and Wang 2022, Theorem 11 and Proposition 30, arXiv 2106.08567v3).
+y = mu^2 (x - 1/2), which increases in x (Zhu, Dong and Wang 2022, Theorem 11, arXiv 2106.08567v3).
 
-Discretisation ("connect the dots", Doroshenko et al. 2022, arXiv 2207.04380v2): the outcomes whose loss lies between two
-grid points h apart are moved to these points so that the mass under P and the mass under Q of the interval are both kept.
-e^-L then has the same mean and more spread, and delta(eps) = E_P[(1 - e^eps e^-L)_+] is an expectation of a convex
-function of e^-L: it can only grow, for every eps and in every composition. Masses outside the grid are moved up: those
-above become an infinite loss, those below the lowest point.
+Discretisation ("connect the dots", Doroshenko et al. 2022, arXiv 2207.04380v2): the outcomes whose loss lies between
+two grid points h apart are moved to these points so that the mass under P and the mass under Q of the interval are
+both kept. e^-L then has the same mean and more spread, and delta(eps) = E_P[(1 - e^eps e^-L)_+] is an expectation of
+a convex function of e^-L: it can only grow, for every eps and in every composition. Masses outside the grid are moved
+up: those above become an infinite loss, those below the lowest point.
 
 Floating point: every mass is off by at most `error` in total after tilting (`LossPmf`), and the edges of the intervals
 lie at losses off by at most `shift`, which moves epsilon by no more than the sum of the shifts.
@@ -80,7 +80,7 @@ def sampled_gaussian(mu: float, q: float, *, interval: float, tail: float) -> tu
     h = interval
     high = math.ceil(min(grid_top(mu, q, tail), LARGEST_LOSS) / h)
     low = -high if q >= 1 else max(-high, math.floor(math.log1p(-q) / h))
-    grid = np.arange(low, high + 1) * h
+    grid = np.arange(low, high + 1, dtype=np.float64) * h
     odds, x = _edges(grid, mu, q)
     b, b_error, b_below, b_above = _interval_masses(mu * x)
     c, c_error, c_below, c_above = _interval_masses(mu * (x - 1))
@@ -108,7 +108,7 @@ def sampled_gaussian(mu: float, q: float, *, interval: float, tail: float) -> tu
 
 
 def _edges(grid: Array, mu: float, q: float) -> tuple[Array, Array]:
-    """q e^y and x at the grid's losses; x is -inf where no outcome has so small a loss."""
+    """Odds q e^y and outcomes x at the grid's losses; x is -inf where no outcome has so small a loss."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if q >= 1:
             odds, y = np.exp(grid), grid

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renyi accounting, for events that have nothing tighter: Skellam sums and samples of fixed size.
 
-A run's Renyi divergence of order a is the sum of its events' (Mironov 2017, Proposition 1, arXiv 1702.07476v3). From it,
-for every order, (eps, delta) holds with
+A run's Renyi divergence of order a is the sum of its events' (Mironov 2017, Proposition 1, arXiv 1702.07476v3). From
+it, for every order, (eps, delta) holds with
 
     eps = rho_a + log(1 - 1/a) - (log delta + log a) / (a - 1)
 
-(Canonne, Kamath and Steinke 2020, Proposition 12, arXiv 2004.00010v5). Whole orders only: the Skellam bound is proved for
-these. For samples of fixed size the bound is Theorem 27 of Wang, Balle and Kasiviswanathan 2019 (arXiv 1808.00087v2), taken
-from dp-accounting, which wants noise over *replace-one sensitivity*, twice the clip norm.
+(Canonne, Kamath and Steinke 2020, Proposition 12, arXiv 2004.00010v5). Whole orders only: the Skellam bound is proved
+for these. For samples of fixed size the bound is Theorem 27 of Wang, Balle and Kasiviswanathan 2019 (arXiv
+1808.00087v2), taken from dp-accounting, which wants noise over *replace-one sensitivity*, twice the clip norm.
 """
 
 from __future__ import annotations
@@ -123,4 +123,3 @@ def rdp_epsilon(events: Iterable[Event], delta: float, orders: Sequence[int] = O
     for event, times in flatten(events):
         curve = (curve + times * renyi_curve(event, orders)) * (1 + 2.0**-50)
     return gdp.spend_variation(lambda left: converted(curve, left, orders), delta, total_variation(events))
-

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a mechanism releases when units are sampled first, as data.
 
-Sampling helps only where it is secret from whoever sees the release: a cohort that the server chose gives nothing against
-that server. Each class says who flips which coin, and under which adjacency its bound is proved.
+Sampling helps only where it is secret from whoever sees the release: a cohort that the server chose gives nothing
+against that server. Each class says who flips which coin, and under which adjacency its bound is proved.
 """
 
 from __future__ import annotations
