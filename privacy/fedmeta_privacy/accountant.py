@@ -109,7 +109,8 @@ def epsilon(
 
         return Epsilon(0.0, rdp_epsilon(events, delta), delta, "Renyi divergences of whole orders")
     if all(isinstance(event, Gaussian | DiscreteGaussianSum) for event, _ in flat):
-        return _unsampled_epsilon(events, flat, delta)
+        discrete = any(isinstance(event, DiscreteGaussianSum) for event, _ in flat)
+        return unsampled_epsilon(mu_squared(events), delta, variation=total_variation(events), discrete=discrete)
     upper, name = _sampled_epsilon(events, delta, interval)
     lower = 0.0
     if second_opinion is not None:
@@ -118,13 +119,18 @@ def epsilon(
     return Epsilon(min(lower, upper), upper, delta, name)
 
 
-def _unsampled_epsilon(events: Sequence[Event], flat: Sequence[tuple[Basic, int]], delta: float) -> Epsilon:
-    mu = math.sqrt(mu_squared(events))
-    lower, _ = gdp.epsilon_bounds(mu, delta)
-    if any(isinstance(event, DiscreteGaussianSum) for event, _ in flat):
-        lower = 0.0  # the discrete law is only known to be at least this private
-    upper = gdp.epsilon_upper(mu, delta, total_variation=total_variation(events))
-    return Epsilon(lower, upper, delta, "exact Gaussian")
+def unsampled_epsilon(shift: float, delta: float, *, variation: float = 0.0, discrete: bool = False) -> Epsilon:
+    """The exact interval of releases with this squared shift in all.
+
+    Args:
+        shift: squared Gaussian shift, rounded up.
+        delta: target.
+        variation: total variation of the executed noise.
+        discrete: some of it is only known to be at least as private as the shift says, so there is no lower end.
+    """
+    mu = math.sqrt(shift)
+    lower = 0.0 if discrete else gdp.epsilon_bounds(mu, delta)[0]
+    return Epsilon(lower, gdp.epsilon_upper(mu, delta, total_variation=variation), delta, "exact Gaussian")
 
 
 def _sampled_epsilon(events: Sequence[Event], delta: float, interval: float) -> tuple[float, str]:
@@ -239,4 +245,4 @@ def _within_reach(events: Sequence[Event], upper: float) -> bool:
     return len(sampled) <= 2 * MOST_KINDS and points < 2**24
 
 
-__all__ = ["Epsilon", "Gaussian", "SecondOpinion", "epsilon", "loss_distribution_epsilon"]
+__all__ = ["Epsilon", "Gaussian", "SecondOpinion", "epsilon", "loss_distribution_epsilon", "unsampled_epsilon"]

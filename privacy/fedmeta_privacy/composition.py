@@ -78,9 +78,9 @@ def composed_epsilon(rounds: Rounds, delta: float, *, classes: int = CLASSES, fi
         fineness: squared grid interval over the mean variance of one round's loss; the variance grows by a sixth of it.
 
     Example:
-        >>> rng = np.linspace(0.9, 1.3, 1000), np.linspace(0.005, 0.02, 1000)
-        >>> rounds = Rounds(rng[0], rng[1], np.ones(1000), np.ones(1000))
-        >>> 2.5 < composed_epsilon(rounds, 1e-6) < 3.5
+        >>> noise, sampling = np.linspace(0.9, 1.3, 1000), np.linspace(0.005, 0.02, 1000)
+        >>> rounds = Rounds(noise, sampling, np.ones(1000), np.ones(1000))
+        >>> 2.0 < composed_epsilon(rounds, 1e-6) < 2.5
         True
     """
     mu, q, keep, count = _distinct(rounds)

@@ -38,7 +38,7 @@ from scipy.special import ndtr
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-CLASSES = 256
+CLASSES = 128
 _U = 2.0**-53
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from scipy.special import log_ndtr
 
@@ -181,9 +182,13 @@ def mu_for(epsilon: float, delta: float, *, total_variation: float = 0.0) -> flo
 
 
 def _smallest(holds: Callable[[float], bool], mu: float, delta: float, *, last_false: bool) -> float:
-    """Bisect for the epsilon at which a decreasing curve falls below delta."""
+    """The epsilon at which a decreasing curve falls below delta: a guess that is checked, else bisection."""
     if holds(0.0):
         return 0.0
+    guess = _guess(mu, delta)
+    low, high = guess * (1 - 5e-11), guess * (1 + 5e-11)
+    if math.isfinite(guess) and holds(high) and not holds(low):
+        return low if last_false else high
     low, high = 0.0, 1.0
     while not holds(high):
         low, high = high, 2 * high
@@ -198,3 +203,18 @@ def _smallest(holds: Callable[[float], bool], mu: float, delta: float, *, last_f
         else:
             low = mid
     return low if last_false else high
+
+
+@lru_cache(maxsize=64)
+def _guess(mu: float, delta: float) -> float:
+    """Newton's method on log delta, which is concave in epsilon, from the right; not rounded in any direction."""
+    epsilon = mu**2 / 2 + mu * math.sqrt(-2 * math.log(delta))
+    for _ in range(40):
+        a, b, _ = _terms(epsilon, mu)
+        if not (b > 0 and a > b):
+            return math.nan
+        step = (a - b) / b * math.log((a - b) / delta)
+        epsilon = max(epsilon + step, 0.0)
+        if abs(step) <= 1e-13 * epsilon:
+            break
+    return epsilon
