@@ -10,7 +10,11 @@ PrivacyError(code, what, remedy)
 ├── UnsafeModel            SFM-306  a model that must not touch data
 ├── TooManyRecords         SFM-307  more records than registered slots
 ├── JournalDamaged         SFM-308  a budget journal that does not replay
-└── LedgerDamaged          SFM-309  a ledger line that does not verify
+├── LedgerDamaged          SFM-309  a ledger line that does not verify
+├── JournalRolledBack      SFM-310  a budget journal older than its witness
+├── NotAFilter             SFM-311  an odometer that was asked to decide
+├── MixedAdjacency         SFM-312  one epsilon for events of two adjacencies
+└── NotDominated           SFM-313  a round beyond the event declared before the run
 """
 
 from __future__ import annotations
@@ -64,17 +68,17 @@ class BudgetExceeded(PrivacyError):
     """The filter refuses a charge; nothing was charged.
 
     Attributes:
-        spent: sum of (sensitivity / noise)^2 charged so far.
+        spent: what is charged so far, in units of the filter's measure.
         asked: what the refused round would have added.
-        limit: the budget's Gaussian equivalent, mu^2.
+        limit: the budget, in the same units.
     """
 
     code = "SFM-304"
 
-    def __init__(self, *, spent: float, asked: float, limit: float) -> None:
+    def __init__(self, *, spent: float, asked: float, limit: float, measure: str = "squared Gaussian shift") -> None:
         super().__init__(
             f"the privacy budget has no room for this round: {spent:.6g} of {limit:.6g} is charged "
-            f"and the round would add {asked:.6g} (in units of squared Gaussian shift)",
+            f"and the round would add {asked:.6g} (in units of {measure})",
             "end the run here, or plan fewer rounds, more noise or a larger epsilon before the next run",
         )
         self.spent = spent
@@ -110,3 +114,43 @@ class LedgerDamaged(PrivacyError):
     """A ledger line that does not verify."""
 
     code = "SFM-309"
+
+
+class JournalRolledBack(PrivacyError):
+    """A budget journal that lacks what its witness has seen: an older copy was put back."""
+
+    code = "SFM-310"
+
+
+class NotAFilter(PrivacyError):
+    """An odometer was asked to decide.
+
+    It composes what was realised. Which rounds were realised may depend on earlier outputs, and then the sum of what
+    each path was promised is not what all paths together keep.
+    """
+
+    code = "SFM-311"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} reports what realised rounds cost and cannot decide whether another may start",
+            "decide with a GdpFilter, an RdpFilter or a DominatingEventFilter",
+        )
+
+
+class MixedAdjacency(PrivacyError):
+    """Events that are proved for different adjacencies have no common epsilon."""
+
+    code = "SFM-312"
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__(
+            f"the events are proved for different adjacencies: {', '.join(found)}",
+            "account for them separately, or convert with events.as_replace_one what can be converted",
+        )
+
+
+class NotDominated(PrivacyError):
+    """A round that costs more than the event declared before the run, or one round too many; nothing was charged."""
+
+    code = "SFM-313"

@@ -1,142 +1,192 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened, as data: frozen events that an accountant consumes.
+"""What happened, as data: frozen events that an accountant consumes, read, repeated and composed.
 
-An event describes one mechanism well enough to account for it without reading other code. A new
-mechanism is a new class, never a new meaning for an old one (the rule of dp_accounting's
-`dp_event`). Adjacency is add/remove of one unit (or the emptying of its registered slot), and a
-noise multiplier is always noise standard deviation over L2 sensitivity under that adjacency.
+The classes stand in `mechanisms` (nothing sampled) and `sampling`; here are what joins them and the interchange form.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from .errors import PlanError, UnsupportedEvent
+from .claims import Adjacency
+from .errors import MixedAdjacency, PlanError, UnsupportedEvent
+from .mechanisms import (
+    SMALLEST_SCALE,
+    SMOOTHING_VARIANCE,
+    DiscreteGaussianSum,
+    Gaussian,
+    NonPrivate,
+    SkellamSum,
+    whole,
+)
+from .sampling import (
+    CappedPoisson,
+    ClientThenRecord,
+    FixedSizeGaussian,
+    PoissonDiscreteGaussianSum,
+    PoissonGaussian,
+)
 
-# Lemma of `DiscreteGaussianSum`: the smoothing parameter used, squared, and the smallest scale.
-SMOOTHING_VARIANCE = 9.0
-SMALLEST_SCALE = 3.2
-_LEMMA_VARIATION = 2.0**-130
 _LEAST, _MOST = 1e-6, 1e12  # of what may be written down as an event
+_DEEPEST = 16
 
-
-def _positive(name: str, value: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-        raise PlanError(f"{name} must be a positive number, not {value!r}", f"correct {name}")
-
-
-def _count(value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise PlanError(f"count must be a positive integer, not {value!r}", "correct count")
+Basic = (
+    Gaussian
+    | PoissonGaussian
+    | DiscreteGaussianSum
+    | PoissonDiscreteGaussianSum
+    | ClientThenRecord
+    | CappedPoisson
+    | FixedSizeGaussian
+    | SkellamSum
+    | NonPrivate
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Gaussian:
-    """`count` releases of a sum with Gaussian noise; each unit is in every one of them.
+class Repeated:
+    """An event that happened `count` times."""
+
+    event: Event
+    count: int
+
+    def __post_init__(self) -> None:
+        whole(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """Events that all happened to the same units, in any order."""
+
+    events: tuple[Event, ...]
+
+
+Event = Basic | Repeated | Composed
+
+
+def flatten(events: Iterable[Event], times: int = 1, depth: int = 0) -> Iterator[tuple[Basic, int]]:
+    """Every basic event with how often it stands there (its own `count` not included).
+
+    Raises:
+        UnsupportedEvent: more than 16 levels, or something that is no event.
 
     Example:
-        >>> Gaussian(2.0, count=4).mu_squared
+        >>> list(flatten([Repeated(Composed((Gaussian(1.0), NonPrivate())), 3)]))
+        [(Gaussian(noise_multiplier=1.0, count=1, adjacency=<Adjacency.SLOT: 'slot'>), 3), (NonPrivate(), 3)]
+    """
+    if depth > _DEEPEST:
+        raise UnsupportedEvent(f"events are nested deeper than {_DEEPEST} levels", "list them flat")
+    for event in events:
+        match event:
+            case Repeated():
+                yield from flatten((event.event,), times * event.count, depth + 1)
+            case Composed():
+                yield from flatten(event.events, times, depth + 1)
+            case _ if isinstance(event, Basic):
+                yield event, times
+            case _:
+                raise UnsupportedEvent(f"{type(event).__name__} is no event", "use a class of fedmeta_privacy.events")
+
+
+def common_adjacency(events: Iterable[Basic]) -> Adjacency:
+    """The one adjacency that all events are proved for.
+
+    Raises:
+        MixedAdjacency: there are two; `as_replace_one` converts those for which a conversion is proved.
+    """
+    found = {event.adjacency for event in events if not isinstance(event, NonPrivate)}
+    if len(found) > 1:
+        raise MixedAdjacency(sorted(adjacency.value for adjacency in found))
+    return found.pop() if found else Adjacency.SLOT
+
+
+def as_replace_one(event: Event) -> Event:  # noqa: PLR0911 - one per class
+    """The same release under replace-one adjacency: valid where the bound depends on the sensitivity alone.
+
+    Replacing a unit is removing one and adding another, so the sum moves by at most twice the add/remove sensitivity.
+    Poisson-sampled events are refused: both units' coins matter, and doubling the sensitivity inside is not proved
+    here.
+
+    Example:
+        >>> as_replace_one(Gaussian(2.0)).noise_multiplier
         1.0
     """
-
-    noise_multiplier: float
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        _positive("noise_multiplier", self.noise_multiplier)
-        _count(self.count)
-
-    @property
-    def mu_squared(self) -> float:
-        """Squared Gaussian shift of all releases together."""
-        return self.count / self.noise_multiplier**2
-
-
-@dataclass(frozen=True, slots=True)
-class PoissonGaussian:
-    """As `Gaussian`, with each unit taken into a release by an independent secret coin."""
-
-    noise_multiplier: float
-    sampling_probability: float
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        _positive("noise_multiplier", self.noise_multiplier)
-        _positive("sampling_probability", self.sampling_probability)
-        if self.sampling_probability > 1:
-            raise PlanError(f"sampling_probability is {self.sampling_probability}", "choose it in (0, 1]")
-        _count(self.count)
-
-
-@dataclass(frozen=True, slots=True)
-class DiscreteGaussianSum:
-    """One release of an integer sum to which honest parties each added discrete Gaussian noise.
-
-    Guarantee: with Delta the L2 sensitivity in encoding steps and S the sum of the honest parties'
-    squared scales, every scale at least 3.2 steps, the release is (Delta / sqrt(S - 9))-GDP up to a
-    total variation of 2^-130 per party and coordinate, plus what the sampler itself is off by.
-
-    Proof sketch: write D_s for the discrete Gaussian of scale s. Up to that variation, D_s on Z^d
-    is what comes out when a draw of N(0, (s^2 - 9) I) is rounded to an integer by adding D_3 centred
-    on the draw. This rounding commutes with integer shifts, so the pair (D_s, D_s + v) is a
-    post-processing of the Gaussian pair with shift |v|. Sums of D_{s_i} are D_{sqrt(sum s_i^2)} up to
-    the same variation. The plain formula Delta / sqrt(S) is *not* valid: it under-reports by up to
-    6 % in delta at scale 4.
-
-    Attributes:
-        l2_sensitivity: steps; of the larger role (a record is in one role only).
-        noise_variance: S, in squared steps, over honest parties in the opened sum.
-        smallest_scale: of these parties, in steps.
-        parties: how many they are.
-        dimension: coordinates of the sum.
-        sampler_variation: total variation of one drawn coordinate from the exact law.
-
-    Example:
-        >>> event = DiscreteGaussianSum(100.0, noise_variance=5 * 90.0**2, smallest_scale=90.0, parties=5,
-        ...                             dimension=31, sampler_variation=2.0**-110)
-        >>> event.mu_squared > 100.0**2 / (5 * 90.0**2)
-        True
-    """
-
-    l2_sensitivity: float
-    noise_variance: float
-    smallest_scale: float
-    parties: int
-    dimension: int
-    sampler_variation: float
-
-    def __post_init__(self) -> None:
-        _positive("l2_sensitivity", self.l2_sensitivity)
-        _positive("noise_variance", self.noise_variance)
-        if self.parties < 1 or self.dimension < 1 or not 0 <= self.sampler_variation < 1:
-            raise PlanError(f"parties={self.parties}, dimension={self.dimension}", "both count from 1")
-        if not self.smallest_scale >= SMALLEST_SCALE:
-            raise PlanError(
-                f"a party's noise has scale {self.smallest_scale} steps, below {SMALLEST_SCALE}",
-                "make the encoding step smaller",
+    match event:
+        case Repeated():
+            return Repeated(as_replace_one(event.event), event.count)
+        case Composed():
+            return Composed(tuple(as_replace_one(each) for each in event.events))
+        case NonPrivate() | FixedSizeGaussian():
+            return event
+        case Gaussian() | DiscreteGaussianSum() | SkellamSum() if event.adjacency is Adjacency.REPLACE_ONE:
+            return event
+        case Gaussian():
+            return replace(event, noise_multiplier=event.noise_multiplier / 2, adjacency=Adjacency.REPLACE_ONE)
+        case DiscreteGaussianSum():
+            return replace(event, l2_sensitivity=2 * event.l2_sensitivity, adjacency=Adjacency.REPLACE_ONE)
+        case SkellamSum():
+            return replace(
+                event,
+                l1_sensitivity=2 * event.l1_sensitivity,
+                l2_sensitivity=2 * event.l2_sensitivity,
+                adjacency=Adjacency.REPLACE_ONE,
             )
-        if self.noise_variance < self.parties * self.smallest_scale**2 * (1 - 1e-9):
-            raise PlanError("the parties' scales do not add up to the stated variance", "state the executed noise")
-
-    @property
-    def mu_squared(self) -> float:
-        """Squared Gaussian shift, rounded up."""
-        return self.l2_sensitivity**2 / (self.noise_variance - SMOOTHING_VARIANCE) * (1 + 2.0**-40)
-
-    @property
-    def total_variation(self) -> float:
-        """Distance of the executed noise from the law that the shift is computed for."""
-        return self.parties * self.dimension * (_LEMMA_VARIATION + self.sampler_variation)
+    raise UnsupportedEvent(
+        f"{type(event).__name__} has no proved replace-one form", "account for add/remove, or use FixedSizeGaussian"
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class NonPrivate:
-    """A release without any guarantee; it makes every epsilon infinite."""
+def mu_squared(events: Iterable[Event]) -> float:
+    """Squared Gaussian shift of events that are all Gaussian, rounded up; infinite if one is non-private.
+
+    Raises:
+        UnsupportedEvent: an event has a sampling probability, or no Gaussian bound.
+    """
+    total = 0.0
+    for event, times in flatten(events):
+        match event:
+            case Gaussian() | DiscreteGaussianSum():
+                total += times * event.mu_squared * (1 + 2.0**-50)
+            case NonPrivate():
+                return math.inf
+            case _:
+                raise UnsupportedEvent(f"{type(event).__name__} has no exact Gaussian shift", "use the accountant")
+    return total
 
 
-Event = Gaussian | PoissonGaussian | DiscreteGaussianSum | NonPrivate
+def total_variation(events: Iterable[Event]) -> float:
+    """How far the executed noise of all events together is from the laws they are accounted as."""
+    total = 0.0
+    for event, times in flatten(events):
+        match event:
+            case DiscreteGaussianSum() | PoissonDiscreteGaussianSum():
+                total += times * event.total_variation
+            case SkellamSum():
+                total += times * event.count * event.variation
+            case _:
+                pass
+    return total * (1 + 2.0**-40)
+
+
+# Interchange form: type -> (fields that must be there, fields that may be).
+_FIELDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "gaussian": (frozenset({"sigma"}), frozenset({"count"})),
+    "poisson_gaussian": (frozenset({"sigma", "q"}), frozenset({"count"})),
+    "client_then_record": (frozenset({"sigma", "q_client", "q_record"}), frozenset({"count"})),
+    "fixed_size_gaussian": (frozenset({"sigma_over_clip", "population", "sample"}), frozenset({"count"})),
+    "capped_poisson": (frozenset({"sigma", "q", "population", "cap"}), frozenset({"count"})),
+    "discrete_gaussian_sum": (
+        frozenset({"l2", "variance", "smallest_scale", "parties", "dimension", "sampler_variation"}),
+        frozenset({"q", "count"}),
+    ),
+    "skellam_sum": (frozenset({"l1", "l2", "variance"}), frozenset({"sampler_variation", "count"})),
+    "repeated": (frozenset({"event"}), frozenset({"count"})),
+    "composed": (frozenset({"events"}), frozenset()),
+    "non_private": (frozenset(), frozenset()),
+}
+_WHOLE = frozenset({"count", "population", "sample", "cap", "parties", "dimension"})
 
 
 def event_from_json(entry: Mapping[str, object], where: str) -> Event:
@@ -146,63 +196,101 @@ def event_from_json(entry: Mapping[str, object], where: str) -> Event:
         UnsupportedEvent: unknown type, missing or superfluous field, or a value of the wrong kind.
 
     Example:
-        >>> event_from_json({"type": "gaussian", "sigma": 2, "count": 3}, "case a")
-        Gaussian(noise_multiplier=2.0, count=3)
+        >>> event_from_json({"type": "poisson_gaussian", "sigma": 2, "q": 0.5, "count": 3}, "case a")
+        PoissonGaussian(noise_multiplier=2.0, sampling_probability=0.5, count=3)
     """
-    fields: dict[str, set[str]] = {
-        "gaussian": {"type", "sigma", "count"},
-        "poisson_gaussian": {"type", "sigma", "q", "count"},
-        "non_private": {"type"},
-    }
+    return _read(entry, where, 0)
+
+
+def _read(entry: object, where: str, depth: int) -> Event:
+    if not isinstance(entry, Mapping) or depth > _DEEPEST:
+        raise UnsupportedEvent(f"{where}: an event is no object, or nested too deep", 'give {"type": ...}')
     kind = entry.get("type")
-    if not isinstance(kind, str) or kind not in fields:
-        raise UnsupportedEvent(f"{where}: event type {kind!r} is not known", f"use one of {sorted(fields)}")
-    stray, missing = set(entry) - fields[kind], fields[kind] - set(entry) - {"count"}
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise UnsupportedEvent(f"{where}: event type {kind!r} is not known", f"use one of {sorted(_FIELDS)}")
+    must, may = _FIELDS[kind]
+    stray, missing = set(entry) - must - may - {"type"}, must - set(entry)
     if stray or missing:
         problem = f"has no {sorted(missing)}" if missing else f"has the unknown field {sorted(stray)}"
-        raise UnsupportedEvent(f"{where}: event {kind} {problem}", f"give exactly {sorted(fields[kind])}")
-    if kind == "non_private":
-        return NonPrivate()
-    count = entry.get("count", 1)
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise UnsupportedEvent(f"{where}: count is {count!r}", "give a whole number")
-    sigma = _number(entry["sigma"], "sigma", where)
-    if not _LEAST <= sigma <= _MOST or count > _MOST:
-        raise UnsupportedEvent(
-            f"{where}: sigma {sigma} or count {count} is out of range", f"use {_LEAST:g} to {_MOST:g}"
-        )
+        raise UnsupportedEvent(f"{where}: event {kind} {problem}", f"give exactly {sorted(must | may | {'type'})}")
+    if kind == "composed":
+        inside = entry["events"]
+        if not isinstance(inside, list):
+            raise UnsupportedEvent(f"{where}: a composed event holds no list", 'give "events": [...]')
+        return Composed(tuple(_read(each, where, depth + 1) for each in inside))
+    values = {name: _value(entry[name], name, where) for name in entry if name not in {"type", "event"}}
     try:
-        if kind == "gaussian":
-            return Gaussian(sigma, count)
-        return PoissonGaussian(sigma, _number(entry["q"], "q", where), count)
+        if kind == "repeated":
+            return Repeated(_read(entry["event"], where, depth + 1), int(values.get("count", 1)))
+        return _make(kind, values)
     except PlanError as error:
         raise UnsupportedEvent(f"{where}: {error.what}", error.remedy) from None
 
 
-def _number(value: object, name: str, where: str) -> float:
+def _value(value: object, name: str, where: str) -> float:
+    """A number of the interchange form, in range; whole where the field counts something."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnsupportedEvent(f"{where}: {name} is {value!r}", "give a number")
-    return float(value)
+    if name in _WHOLE and not isinstance(value, int):
+        raise UnsupportedEvent(f"{where}: {name} is {value!r}", "give a whole number")
+    least = 0.0 if name == "sampler_variation" else _LEAST if name not in {"q", "q_client", "q_record"} else -math.inf
+    if not least <= value <= (1e300 if name == "variance" else _MOST):
+        raise UnsupportedEvent(f"{where}: {name} {value} is out of range", f"use {_LEAST:g} to {_MOST:g}")
+    return value
 
 
-def mu_squared(events: Iterable[Event]) -> float:
-    """Squared Gaussian shift of events that are all Gaussian, rounded up; infinite if one is non-private.
+def _make(kind: str, v: Mapping[str, float]) -> Event:  # noqa: PLR0911 - one per class
+    """The event of checked fields."""
+    count = int(v.get("count", 1))
+    match kind:
+        case "gaussian":
+            return Gaussian(float(v["sigma"]), count)
+        case "poisson_gaussian":
+            return PoissonGaussian(float(v["sigma"]), float(v["q"]), count)
+        case "client_then_record":
+            return ClientThenRecord(float(v["sigma"]), float(v["q_client"]), float(v["q_record"]), count)
+        case "fixed_size_gaussian":
+            return FixedSizeGaussian(float(v["sigma_over_clip"]), int(v["population"]), int(v["sample"]), count)
+        case "capped_poisson":
+            return CappedPoisson(float(v["sigma"]), float(v["q"]), int(v["population"]), int(v["cap"]), count)
+        case "skellam_sum":
+            variation = float(v.get("sampler_variation", 0.0))
+            return SkellamSum(float(v["l1"]), float(v["l2"]), float(v["variance"]), count, variation)
+        case "discrete_gaussian_sum":
+            made = DiscreteGaussianSum(
+                float(v["l2"]),
+                noise_variance=float(v["variance"]),
+                smallest_scale=float(v["smallest_scale"]),
+                parties=int(v["parties"]),
+                dimension=int(v["dimension"]),
+                sampler_variation=float(v["sampler_variation"]),
+            )
+            if "q" in v:
+                return PoissonDiscreteGaussianSum(made, float(v["q"]), count)
+            return made if count == 1 else Repeated(made, count)
+    return NonPrivate()
 
-    Raises:
-        UnsupportedEvent: an event has a sampling probability.
-    """
-    total = 0.0
-    for event in events:
-        match event:
-            case Gaussian() | DiscreteGaussianSum():
-                total += event.mu_squared * (1 + 2.0**-50)
-            case NonPrivate():
-                return math.inf
-            case PoissonGaussian():
-                raise UnsupportedEvent("a sampled release has no exact Gaussian shift", "use the accountant")
-    return total
 
-
-def total_variation(events: Iterable[Event]) -> float:
-    """How far the executed noise of all events together is from the laws they are accounted as."""
-    return sum(event.total_variation for event in events if isinstance(event, DiscreteGaussianSum))
+__all__ = [
+    "SMALLEST_SCALE",
+    "SMOOTHING_VARIANCE",
+    "Basic",
+    "CappedPoisson",
+    "ClientThenRecord",
+    "Composed",
+    "DiscreteGaussianSum",
+    "Event",
+    "FixedSizeGaussian",
+    "Gaussian",
+    "NonPrivate",
+    "PoissonDiscreteGaussianSum",
+    "PoissonGaussian",
+    "Repeated",
+    "SkellamSum",
+    "as_replace_one",
+    "common_adjacency",
+    "event_from_json",
+    "flatten",
+    "mu_squared",
+    "total_variation",
+]

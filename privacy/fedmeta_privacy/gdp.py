@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from scipy.special import log_ndtr
 
@@ -117,6 +118,35 @@ def epsilon_upper(mu: float, delta: float, *, total_variation: float = 0.0) -> f
     return math.inf
 
 
+def spend_variation(curve: Callable[[float], float], delta: float, variation: float) -> float:
+    """Smallest epsilon found with curve(delta - (1 + e^epsilon) * variation) <= epsilon; infinite if there is none.
+
+    `curve` gives epsilon for a delta and does not increase in it. The iteration rises from below, so it ends at the
+    smallest solution.
+
+    Example:
+        >>> spend_variation(lambda delta: 1.0, 1e-5, 1e-20), spend_variation(lambda delta: 60.0, 1e-5, 1e-20)
+        (1.0, inf)
+    """
+    if variation <= 0:
+        return curve(delta)
+    # Most runs: a millionth of delta is set aside, and the variation fits into it.
+    epsilon = curve(delta * (1 - 1e-6))
+    if epsilon <= _MAX_EPSILON and (1 + math.exp(epsilon)) * variation <= delta * 1e-6:
+        return epsilon
+    for _ in range(64):
+        if epsilon > _MAX_EPSILON:
+            return math.inf
+        left = delta - (1 + math.exp(epsilon)) * variation * (1 + 1e-12)
+        if left <= 0:
+            return math.inf
+        following = curve(left)
+        if following <= epsilon:
+            return epsilon
+        epsilon = following * (1 + 1e-12)
+    return math.inf
+
+
 def mu_for(epsilon: float, delta: float, *, total_variation: float = 0.0) -> float:
     """Largest mu (rounded down) whose curve lies below (epsilon, delta): the budget's Gaussian equivalent.
 
@@ -152,9 +182,13 @@ def mu_for(epsilon: float, delta: float, *, total_variation: float = 0.0) -> flo
 
 
 def _smallest(holds: Callable[[float], bool], mu: float, delta: float, *, last_false: bool) -> float:
-    """Bisect for the epsilon at which a decreasing curve falls below delta."""
+    """The epsilon at which a decreasing curve falls below delta: a guess that is checked, else bisection."""
     if holds(0.0):
         return 0.0
+    guess = _guess(mu, delta)
+    low, high = guess * (1 - 5e-11), guess * (1 + 5e-11)
+    if math.isfinite(guess) and holds(high) and not holds(low):
+        return low if last_false else high
     low, high = 0.0, 1.0
     while not holds(high):
         low, high = high, 2 * high
@@ -169,3 +203,18 @@ def _smallest(holds: Callable[[float], bool], mu: float, delta: float, *, last_f
         else:
             low = mid
     return low if last_false else high
+
+
+@lru_cache(maxsize=64)
+def _guess(mu: float, delta: float) -> float:
+    """Newton's method on log delta, which is concave in epsilon, from the right; not rounded in any direction."""
+    epsilon = mu**2 / 2 + mu * math.sqrt(-2 * math.log(delta))
+    for _ in range(40):
+        a, b, _ = _terms(epsilon, mu)
+        if not (b > 0 and a > b):
+            return math.nan
+        step = (a - b) / b * math.log((a - b) / delta)
+        epsilon = max(epsilon + step, 0.0)
+        if abs(step) <= 1e-13 * epsilon:
+            break
+    return epsilon

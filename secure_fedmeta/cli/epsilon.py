@@ -33,8 +33,12 @@ def epsilon(
 ) -> None:
     """Account for cases of the form {"id", "delta", "events": [{"type": "gaussian", "sigma": 2, "count": 10}]}.
 
-    Types: gaussian (sigma), poisson_gaussian (sigma, q), non_private. Adjacency: add/remove; sigma is noise over
-    sensitivity. The interval holds the true epsilon; eps_upper is the guarantee.
+    Types: gaussian (sigma), poisson_gaussian (sigma, q), client_then_record (sigma, q_client, q_record), capped_poisson
+    (sigma, q, population, cap), discrete_gaussian_sum (l2, variance, smallest_scale, parties, dimension,
+    sampler_variation; q if sampled), skellam_sum (l1, l2, variance), repeated (event, count), composed (events),
+    non_private: adjacency add/remove, sigma is noise over sensitivity. fixed_size_gaussian (sigma_over_clip,
+    population, sample): replace-one; the two do not mix. The interval holds the true epsilon; eps_upper is the
+    guarantee.
 
     Example: secure-fedmeta epsilon --events cases.json --format json
     """
@@ -66,7 +70,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 def _account(case: dict[str, Any], where: str) -> tuple[float, float]:
     from fedmeta_privacy import accountant
-    from fedmeta_privacy.events import PoissonGaussian, event_from_json
+    from fedmeta_privacy.errors import PrivacyError
+    from fedmeta_privacy.events import ClientThenRecord, PoissonGaussian, event_from_json, flatten
 
     delta, entries = case.get("delta"), case.get("events")
     if isinstance(delta, bool) or not isinstance(delta, int | float) or not 0 < delta < 1:
@@ -75,12 +80,15 @@ def _account(case: dict[str, Any], where: str) -> tuple[float, float]:
         raise SettingError("there is no list of events", where, 'give "events": [{"type": ...}]')
     listed = [event_from_json(entry, where) for entry in entries]
     second = None
-    if any(isinstance(event, PoissonGaussian) for event in listed):
+    if any(isinstance(event, PoissonGaussian | ClientThenRecord) for event, _ in flatten(listed)):
         from fedmeta_privacy.dp_sgd import prv_lower_bound
 
         second = prv_lower_bound
     try:
         result = accountant.epsilon(listed, float(delta), second_opinion=second)
+    except PrivacyError as error:
+        error.what = f"{where}: {error.what}"
+        raise
     except MemoryError:
         raise SettingError("these events need more memory than there is", where, "account for fewer") from None
     return result.lower, result.upper
