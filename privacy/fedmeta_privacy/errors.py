@@ -10,7 +10,8 @@ PrivacyError(code, what, remedy)
 ├── UnsafeModel            SFM-306  a model that must not touch data
 ├── TooManyRecords         SFM-307  more records than registered slots
 ├── JournalDamaged         SFM-308  a budget journal that does not replay
-└── LedgerDamaged          SFM-309  a ledger line that does not verify
+├── LedgerDamaged          SFM-309  a ledger line that does not verify
+└── SurplusRefused         SFM-320  noise in removable parts that nothing is proved for
 """
 
 from __future__ import annotations
@@ -110,3 +111,9 @@ class LedgerDamaged(PrivacyError):
     """A ledger line that does not verify."""
 
     code = "SFM-309"
+
+
+class SurplusRefused(PrivacyError):
+    """Noise in removable parts for which nothing is proved: parts too small, or nobody honest left."""
+
+    code = "SFM-320"
