@@ -19,14 +19,15 @@ s*^2 / (m - d), so that together they have s*^2 at least, and exactly s*^2 if c 
 survivor may add no noise, tell its own, or share a seed that is not the one it used: it is not counted. A corrupt party
 that drops out makes one more part of everyone stay, and one honest noise more count.
 
-*What must be true of d.* Parts k > d are removed for d' = the number that whoever reveals seeds believes. If d' < d, only
-(m - d)/(m - d') of s*^2 is left; if d' > d, more than s*^2 is. So a seed may be revealed only against proof of the
-survivors, and of one set of survivors only, and a part k <= d of nobody. The seeds revealed are independent of all
-noise that stays: knowing them takes the removed parts away, and nothing more.
+*What must be true of d.* Let those who reveal seeds believe that d' have dropped out, and reveal parts k > d'. If
+d' < d, only (m - d)/(m - d') of s*^2 is left; if d' > d, more than s*^2 is. So a seed may be revealed only against
+proof of the survivors, and of one set of survivors only, and a part k <= d of nobody. The seeds revealed are
+independent of all noise that stays: knowing them takes the removed parts away, and nothing more.
 
 *What to charge.* By the lemma of `events.DiscreteGaussianSum` (its sum of honest draws of unequal scales, each at
-least 3.2 steps) the release is (Delta / sqrt(s*^2 - 9))-GDP up to a total variation of 2^-130 per draw and coordinate and
-what the sampler is off by. The draws that stay are (m - d)(d + 1) at most: parties of the event are counted in draws.
+least 3.2 steps) the release is (Delta / sqrt(s*^2 - 9))-GDP up to a total variation of 2^-130 per draw and coordinate
+and what the sampler is off by. The noise of m - d honest survivors is enough for that, whatever else stays, so the
+draws that count are (m - d)(d + 1): parties of the event are counted in draws.
 The price is the same for every d. A round's floor, its plan and what it turns out to be are one number.
 
 *Rounding.* Each scale is rounded up to a multiple of 2^-16 steps, in integers. All accounting uses the exact variances
@@ -168,6 +169,10 @@ def surplus_noise(
     Args:
         limit: mu_B^2 of the budget.
         release: with parties counted in draws, `clients * (dropped + 1)`.
+        rounds: all of the run.
+        clients: n.
+        corrupt: c, parties whose noise counts for nothing.
+        dropped: D, the most that may drop out.
     Raises:
         SurplusRefused: the noise does not fit the sampler, or parts of it are too small.
 
