@@ -116,9 +116,9 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     if schedule.surplus is not None:
         told = "proof of" if hiding.signed else "the server's word on"
         sentence += (
-            f" The exponent of a round is the same for 0 to {schedule.surplus_parts} sites that drop out of it: each site "
-            "adds noise in parts, and those that so few dropouts make superfluous are taken off the sum, with seeds that "
-            f"the sites reveal on {told} the survivors, none of a part that stays."
+            f" A round costs the same whether 0 or {schedule.surplus_parts} sites drop out of it: each site adds noise "
+            "in parts, and parts that so few dropouts make superfluous are taken off the sum, with seeds that the sites "
+            f"reveal on {told} the survivors, and never those of a part that stays."
         )
     return (
         f"{sentence} For any one member site, which sees every round's model and knows its own noise, the exponent is "
