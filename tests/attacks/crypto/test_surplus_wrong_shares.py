@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wrong shares of surplus secrets: corrected while they can be, else the round ends by name; blame as for all shares."""
+"""Wrong shares of surplus secrets: corrected while they can be, else the round ends by name; blame as for others."""
 
+from contextlib import nullcontext
 from unittest import mock
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_dealer_that_commits_to_other_secrets_than_it_deals_ends_the_round_as_
     rehearsal = new().advertise()
     for id_, message in dict(rehearsal.inbox).items():
         wrong = mock.patch.object(HeldSecrets, "surplus_commitments", lambda self, session: (bytes(32), bytes(32)))
-        with wrong if id_ == 43 else mock.patch.object(client_module, "MAX_COHORT", 1):
+        with wrong if id_ == 43 else nullcontext():
             rehearsal._upload(3, id_, rehearsal.clients[id_].receive(message))
     rehearsal.deliver().mask().agree()
     with pytest.raises(BadShare) as caught:
@@ -124,8 +125,7 @@ def test_a_dealer_that_deals_nonsense_to_more_than_can_be_corrupt_is_convicted()
 def test_too_few_holders_of_one_dealer_end_the_round():
     """Boxes that do not open leave a dealer without enough holders; nothing is opened, surplus secrets neither."""
     rehearsal = new().until(Phase.UNMASK)
-    step_lies = dict(rehearsal.inbox)
-    for id_ in step_lies:
+    for id_ in rehearsal.inbox:
         rehearsal.clients[id_]._secrets.shares.pop(43, None)
     with pytest.raises(TooFewSurvivors):
         rehearsal.unmask()
