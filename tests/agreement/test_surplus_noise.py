@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from crypto_rounds import Rehearsal, signed_plan
-from small_runs import credentials_of, local_site, simulation_of, small_plan
+from small_runs import local_site, simulation_of, small_plan
 
 from fedmeta_crypto import Keystream
 from fedmeta_privacy import accountant, gdp
@@ -32,6 +32,7 @@ def measured(mode, *, lost, colluders):
         epsilon=8.0,
         outer_lr=1e-9,
         dropout_noise=mode,
+        planned_survivors=SITES - 3,
         corrupt_fraction=0.0,
         colluders=colluders,
         insecure_reproducible=True,
@@ -80,7 +81,7 @@ def test_the_realised_epsilon_is_the_planned_one_whoever_drops_out(strength, col
     run = simulation_of(schedule, sites)
     most = schedule.surplus_parts
     for number, lost in enumerate([most, 0, 1, most], start=1):
-        pattern = {site: phase for site, phase in zip(ids, ["advertise", "share", "mask"][:lost], strict=False)}
+        pattern = dict(zip(ids, ["advertise", "share", "mask"][:lost], strict=False))
         with mock.patch("secure_fedmeta.federation.simulation.dropout_pattern", return_value=pattern):
             closed = run.run_round().closed
         assert len(closed.survivors) == SITES - lost

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site whose surplus seeds do not match the noise it added: the sum is off by its own noise, and nobody is exposed."""
+"""A site whose surplus seeds do not match the noise that it added: the sum is off by that, and nobody is exposed."""
 
 from unittest import mock
 

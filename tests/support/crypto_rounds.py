@@ -84,6 +84,7 @@ def signed_policy(parameters, **changes):
         "corrupt_fraction": 0.0,
         "colluders": parameters.corrupt,
         "surplus": parameters.surplus,
+        "max_length": max(4096, parameters.length),
         "dropout_fraction": (n - parameters.min_survivors) / n,
     }
     return policy(**(fields | changes))
