@@ -97,8 +97,8 @@ def test_the_realised_epsilon_is_the_planned_one_whoever_drops_out(strength, col
 
 # -- two worlds ----------------------------------------------------------------------------------------
 
-N, CORRUPT, DROPPED, SCALE, REPEATS = 10, 2, 2, 24.0, 60_000
-SENSITIVITY = 36
+N, CORRUPT, DROPPED, SCALE, REPEATS = 10, 2, 2, 36.0, 60_000
+SENSITIVITY = 54
 EPSILONS = (0.0, 0.5, 1.0, 2.0)
 
 
