@@ -3,11 +3,11 @@
 
 python benchmarks/dropout_noise.py --clients 10 --dropout 0.3 --colluders 1 --dimension 20000 --rounds 5 --json
 
-Every site's records are none, so that the decoded sum is noise alone. `over-provision` is sized for the fewest survivors
-of a round that still opens, so that its epsilon is kept whoever drops out, as the epsilon of `surplus` is. The
-optimum is the least noise of one law per site that keeps epsilon when c of the survivors' noises count for nothing:
-s*^2 (n - d) / (n - d - c). Prints, for each number of dropouts, the variance over the optimum, analytic and measured with
-its standard error; then seconds (median round, all parties on one machine) and bytes. `--json` adds one JSON line.
+No site has a record, so that the decoded sum is noise alone. `over-provision` is sized for the fewest survivors of a
+round that still opens, so that its epsilon is kept whoever drops out, as the epsilon of `surplus` is. The optimum is
+the least noise of one law per site that keeps epsilon when c of the survivors' noises count for nothing:
+s*^2 (n - d) / (n - d - c). Prints, for each number of dropouts, the variance over the optimum, analytic and measured
+with its standard error; then seconds (median round, all parties on one machine) and bytes. `--json` adds a JSON line.
 """
 
 from __future__ import annotations
