@@ -116,7 +116,7 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     if schedule.surplus is not None:
         told = "proof of" if hiding.signed else "the server's word on"
         sentence += (
-            f" A round costs the same whether none or {schedule.surplus_parts} sites drop out of it: each site adds "
+            f" A round costs the same whether none or {schedule.surplus_parts} of the sites drop out of it: each site adds "
             "noise in parts, and parts that so few dropouts make superfluous are taken off the sum, with seeds that "
             f"sites reveal on {told} the survivors, and never those of a part that stays."
         )
