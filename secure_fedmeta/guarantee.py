@@ -116,8 +116,8 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     if schedule.surplus is not None:
         told = "proof of" if hiding.signed else "the server's word on"
         sentence += (
-            f" A round costs the same whether none or {schedule.surplus_parts} of the sites drop out of it: each site adds "
-            "noise in parts, and parts that so few dropouts make superfluous are taken off the sum, with seeds that "
+            f" A round costs the same whether none or {schedule.surplus_parts} of the sites drop out of it: each site "
+            "adds noise in parts, and parts that so few dropouts make superfluous are taken off the sum, with seeds that "
             f"sites reveal on {told} the survivors, and never those of a part that stays."
         )
     return (

@@ -63,9 +63,17 @@ def _fits(**changes):
 
 REFUSED = {
     "no masks": ({"aggregation": "none"}, 10, "masks none"),
-    "a ring": ({"dropout_fraction": 0.1}, 200, "circulant graph"),
-    "a drawn ring": ({"dropout_fraction": 0.1, "strength": "semi-malicious"}, 200, "random Harary graph"),
-    "parts too small": ({"dropout_fraction": 0.1, "rounds": 1, "epsilon": 100.0, "delta": 1e-4}, 100, "below 3.2"),
+    "a ring": ({"dropout_fraction": 0.1, "delta": 1e-4}, 200, "circulant graph"),
+    "a drawn ring": (
+        {"dropout_fraction": 0.1, "delta": 1e-4, "strength": "semi-malicious"},
+        200,
+        "random Harary graph",
+    ),
+    "parts too small": (
+        {"dropout_fraction": 0.1, "rounds": 1, "epsilon": 40.0, "delta": 1e-4, "dimension": 1},
+        120,
+        "below 3.2",
+    ),
     "too much noise": ({"epsilon": 0.01, "rounds": 100_000}, 10, "beyond"),
 }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An adversary flips, cuts, grows and splices bytes: only named errors come out, and the state survives.
 
-Ten thousand mutants of each message type and strength in the long run (fewer of unsigned messages with surplus secrets),
-a twentieth of them in the short one. Material for splices are all messages of this round and of another one.
+Ten thousand mutants of each message type and strength in the long run (fewer of unsigned messages with surplus
+secrets), a twentieth of them in the short one. Material for splices are all messages of this round and of another one.
 """
 
 import gc
