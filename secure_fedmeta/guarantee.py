@@ -117,8 +117,8 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
         told = "proof of" if hiding.signed else "the server's word on"
         sentence += (
             f" A round costs the same whether none or {schedule.surplus_parts} of the sites drop out of it: each site "
-            "adds noise in parts, and parts that so few dropouts make superfluous are taken off the sum, with seeds that "
-            f"sites reveal on {told} the survivors, and never those of a part that stays."
+            "adds noise in parts, and parts that so few dropouts make superfluous are taken off the sum, with seeds "
+            f"that sites reveal on {told} the survivors, and never those of a part that stays."
         )
     return (
         f"{sentence} For any one member site, which sees every round's model and knows its own noise, the exponent is "

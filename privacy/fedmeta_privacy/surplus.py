@@ -50,7 +50,7 @@ from functools import lru_cache
 from .calibration import SAMPLER_VARIATION, Release
 from .errors import SurplusRefused
 from .events import SMALLEST_SCALE, DiscreteGaussianSum
-from .noise import LARGEST_SCALE, DiscreteGaussian
+from .noise import LARGEST_SCALE, REACH_IN_SCALES, DiscreteGaussian
 
 GRID = 2**16  # scales are whole numbers of 1/GRID steps
 _SLACK = 1 + 2.0**-44  # the filter's own upward rounding
@@ -158,7 +158,7 @@ class SurplusNoise:
     @property
     def reach(self) -> int:
         """The largest noise of one party before anything is removed, in steps."""
-        return sum(sampler.reach for sampler in samplers(self.scales))
+        return sum(math.ceil(REACH_IN_SCALES * scale) for scale in self.scales)
 
 
 def surplus_noise(

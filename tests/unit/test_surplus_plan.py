@@ -137,7 +137,7 @@ PATTERN = st.dictionaries(st.sampled_from(IDS), st.sampled_from([*PHASES, "vote"
 
 
 @given(st.lists(PATTERN, min_size=1, max_size=4), st.sampled_from(["malicious", "semi-honest"]), st.integers(0, 2))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_no_pattern_of_dropouts_costs_more_than_the_plan(patterns, strength, colluders):
     """30 % of ten may drop out; rounds that lose more are aborted, and cost what they were charged."""
     run, sites = small_run(

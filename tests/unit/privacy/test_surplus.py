@@ -182,4 +182,4 @@ def test_a_budget_that_no_sampler_serves():
 def test_parties_of_one_process_share_tables():
     noise = SurplusNoise(10, 1, 3, 1000.0)
     assert samplers(noise.scales) is samplers(SurplusNoise(10, 1, 3, 1000.0).scales)
-    assert noise.reach == sum(math.ceil(13.3 * scale) for scale in noise.scales)
+    assert noise.reach == sum(sampler.reach for sampler in samplers(noise.scales))
