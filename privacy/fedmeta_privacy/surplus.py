@@ -36,8 +36,8 @@ before rounding, so rounding only ever adds noise. It adds less than 2^-15/3.2 o
 The best that independent noise of one law can do is s*^2 of n - d survivors of whom c do not count:
 s*^2 (n - d)/(n - d - c), which is what stays in the sum. Over-provisioning gives (n - d)/(n - D - c).
 
-Source: Jiang, Wang and Chen, "Dordis", arXiv 2209.12528v4 (XNoise), whose parts have c = 0: with c corrupt survivors the
-honest noise would then be (n - d - c)/(n - d) of what was planned.
+Source: Jiang, Wang and Chen, "Dordis", arXiv 2209.12528v4 (XNoise), whose parts have c = 0: with c corrupt survivors
+the honest noise would then be (n - d - c)/(n - d) of what was planned.
 """
 
 from __future__ import annotations

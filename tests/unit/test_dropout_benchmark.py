@@ -11,9 +11,9 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "dropout_noise.py"
 
 
-@pytest.mark.parametrize("colluders", [0, 1])
-def test_one_line_of_json(colluders):
-    small = ["--dimension", "50", "--rounds", "1", "--dropout", "0.2", "--colluders", str(colluders), "--json"]
+def test_one_line_of_json():
+    colluders = 1
+    small = ["--dimension", "2", "--rounds", "1", "--dropout", "0.2", "--colluders", str(colluders), "--json"]
     done = subprocess.run([sys.executable, str(SCRIPT), *small], capture_output=True, text=True, check=True)
     *text, last = done.stdout.splitlines()
     rows = json.loads(last)["rows"]
