@@ -49,6 +49,8 @@ def protocol_line(schedule: Schedule) -> str:
     if hiding.signed:
         numbers += f", A={graph.corrupt}, D={graph.dropped}, quorum={hiding.quorum}"
     numbers += f", n_min={hiding.min_survivors}, h={hiding.floor_honest}"
+    if schedule.surplus is not None:
+        numbers += f", surplus={schedule.surplus_parts}"
     return f"SFM-SecAgg/1 {hiding.name}, {hiding.graph_name}, {numbers}"
 
 
@@ -111,6 +113,13 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     )
     if not schedule.masked:
         return sentence
+    if schedule.surplus is not None:
+        told = "proof of" if hiding.signed else "the server's word on"
+        sentence += (
+            f" A round costs the same whether none or {schedule.surplus_parts} of the sites drop out of it: each site "
+            "adds noise in parts, and parts that so few dropouts make superfluous are taken off the sum, with seeds "
+            f"that sites reveal on {told} the survivors, and never those of a part that stays."
+        )
     return (
         f"{sentence} For any one member site, which sees every round's model and knows its own noise, the exponent is "
         f"{show(spent.member)}; for outsiders, who see published models only, {show(spent.release)}; for someone who "

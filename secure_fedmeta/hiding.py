@@ -110,6 +110,7 @@ class Hiding:
         last_round: int,
         seen_sessions: frozenset[bytes] = frozenset(),
         people: AllowList | None = None,
+        surplus: int = 0,
     ) -> ClientPolicy:
         """What a site accepts of an announcement."""
         return _policy(
@@ -121,6 +122,7 @@ class Hiding:
             last_round=last_round,
             seen_sessions=seen_sessions,
             allow_list=people,
+            surplus=surplus,
             # On the other graphs the policy demands the very numbers that it works out itself.
             min_threshold=None if self.signed or self.random else self.graph.threshold,
             known_ids=None if self.signed else frozenset(range(1, self.clients + 1)),

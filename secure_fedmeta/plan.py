@@ -21,7 +21,8 @@ class Plan(BaseModel):
     """Settings of a run, checked when made. TOML files, the command line and the API all make one.
 
     Privacy: `epsilon` ("none" for a run without a guarantee), `delta`, `clip_norm`, `planned_survivors` (default: what
-    `dropout` leaves).
+    `dropout` leaves), `dropout_noise`: sites that may drop out are made up for by more noise of all others
+    ("over-provision"), or by parts of noise that are taken off the sum again where they were not needed ("surplus").
     Hiding: `strength` says what the protocol withstands; `corrupt_fraction` and `colluders` how many sites may work
     with the server (A is the larger one; at semi-honest `colluders` alone counts, 0 unless stated);
     `dropout_fraction` how many may fall silent (default: a tenth, or `dropout` if that is more). `threshold` t is for
@@ -64,6 +65,7 @@ class Plan(BaseModel):
     colluders: int | None = Field(None, ge=0)
     threshold: int | None = Field(None, ge=1)
     planned_survivors: int | None = Field(None, ge=1)
+    dropout_noise: Literal["over-provision", "surplus"] = "over-provision"
     modulus_bits: int = Field(32, ge=8, le=32)
 
     row_bound: float = Field(1.0, gt=0, le=1e3)

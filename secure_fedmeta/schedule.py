@@ -10,21 +10,31 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
+from fedmeta_crypto.sealed import MAX_SURPLUS
 from fedmeta_privacy import gdp
 from fedmeta_privacy.calibration import Release, budget_shift, noise_scale
 from fedmeta_privacy.claims import Adjacency, Mode, Unit, View, claim
 from fedmeta_privacy.encoding import IntegerEncoding, choose_step
-from fedmeta_privacy.errors import PlanError
+from fedmeta_privacy.errors import PlanError, SurplusRefused
 from fedmeta_privacy.ledger import Json, canonical, decimal
 from fedmeta_privacy.noise import REACH_IN_SCALES
 from fedmeta_privacy.sensitivity import Order, RoleSensitivity, logistic_sensitivity
+from fedmeta_privacy.surplus import SurplusNoise, surplus_noise
 
 from .hiding import Hiding, hiding_for
 from .plan import Plan
 
 # Settings of the simulation alone: they change neither what a client sends nor what it means.
 _NOT_BEHAVIOUR = {"dropout", "seed"}
+
+
+class Counted(NamedTuple):
+    """The noise in an opened sum: of how many honest sites, and how many dropped out (0 where that changes nothing)."""
+
+    honest: int
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,8 @@ class Schedule:
         sensitivity: per role, before encoding.
         release: what one round releases, in steps.
         encoding: float to ring.
-        scale: each site's noise in steps; None without a guarantee.
+        scale: each site's noise in steps, without its removable parts; None without a guarantee.
+        surplus: the law of each site's noise where parts of it are removed; None where none are.
         limit: mu_B^2 of the budget; infinite without a guarantee.
         codebook_hash: SHA-256 of the public ranges, bound into the masks.
         behaviour_digest: SHA-256 of all settings that change what a client sends or what it means.
@@ -57,6 +68,7 @@ class Schedule:
     scale: float | None
     limit: float
     codebook_hash: bytes
+    surplus: SurplusNoise | None = None
     behaviour_digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,21 +98,47 @@ class Schedule:
         """Survivors whose noise still hides a record from the server."""
         return self.hiding.honest(survivors, votes)
 
-    def shift(self, honest: int) -> float:
-        """Squared Gaussian shift of a round with this many honest noises; infinite without any."""
+    @property
+    def surplus_parts(self) -> int:
+        """D, removable parts of each site's noise; 0 where none is removed."""
+        return 0 if self.surplus is None else self.surplus.dropped
+
+    def counted(self, survivors: int, votes: int | None = None) -> Counted:
+        """The noise that hides a record from the server in a sum over these survivors."""
+        dropped = 0 if self.surplus is None else self.clients - survivors
+        return Counted(self.honest(survivors, votes), dropped)
+
+    def shift(self, honest: int, dropped: int = 0) -> float:
+        """Squared Gaussian shift of a round with this many honest noises; infinite without any.
+
+        `dropped` sites left it; that changes what stays of each noise if parts of it are removed.
+        """
         if self.scale is None or honest < 1:
             return math.inf
+        if self.surplus is not None:
+            return _surplus_shift(self.surplus, self.release, honest=honest, dropped=dropped)
         return _shift(self.release, self.scale, honest)
 
     @property
+    def floor(self) -> Counted:
+        """The least noise that a site can be sure of before its upload leaves.
+
+        With removable parts every sum over n - d survivors, d <= D, holds the same honest noise, if c of them are
+        corrupt; with other colluders in mind, the sum with the most dropouts holds the least.
+        """
+        if self.surplus is None:
+            return Counted(self.hiding.floor_honest)
+        return self.counted(self.hiding.min_survivors)
+
+    @property
     def floor_shift(self) -> float:
-        """What a round is charged before it starts: the fewest honest noises that the site can be sure of."""
-        return self.shift(self.hiding.floor_honest)
+        """What a round is charged before it starts."""
+        return self.shift(*self.floor)
 
     @property
     def planned_shift(self) -> float:
         """What a round costs with the planned survivors."""
-        return self.shift(self.honest(self.planned_survivors))
+        return self.shift(*self.counted(self.planned_survivors))
 
     def epsilon(self, shift: float) -> float:
         """Epsilon at the plan's delta of releases with this total squared shift, rounded up.
@@ -132,6 +170,11 @@ class Schedule:
             "scale": None if self.scale is None else decimal(self.scale),
             "codebook": self.codebook_hash.hex(),
         }
+        if self.surplus is not None:
+            body["surplus"] = {
+                "honest_scale": decimal(self.surplus.honest_scale),
+                "scales": [decimal(scale) for scale in self.surplus.scales],
+            }
         return body
 
     def behaviour_hash(self, model: bytes) -> bytes:
@@ -141,6 +184,7 @@ class Schedule:
 
 # Asked for many times a round with the same few arguments.
 _shift = lru_cache(maxsize=1024)(Release.shift)
+_surplus_shift = lru_cache(maxsize=1024)(SurplusNoise.shift)
 _epsilon = lru_cache(maxsize=1024)(gdp.epsilon_upper)
 
 
@@ -171,10 +215,17 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         dimension=dimension,
     )
     encoding = IntegerEncoding(choose_step(sensitivity.worst, dimension), dimension, plan.modulus_bits)
-    release = Release(encoding.l2_sensitivity(sensitivity.worst), dimension, clients)
-    scale, limit = None, math.inf
+    removable = plan.dropout_noise == "surplus" and plan.epsilon is not None
+    # In each sum a site's noise is one draw, or one for its base and one for each part.
+    draws = clients * (1 + hiding.graph.dropped) if removable else clients
+    release = Release(encoding.l2_sensitivity(sensitivity.worst), dimension, draws)
+    scale, surplus, limit = None, None, math.inf
     if plan.epsilon is not None:
         limit = budget_shift(plan.epsilon, plan.delta, release=release, rounds=plan.rounds)
+    if removable:
+        surplus = _surplus(plan, hiding, release, limit)
+        scale = surplus.scales[0]
+    elif plan.epsilon is not None:
         scale = noise_scale(
             limit,
             release=release,
@@ -185,7 +236,7 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
     encoding.check_room(
         parties=clients,
         largest_coordinate=plan.query_slots * sensitivity.query,
-        noise_reach=math.ceil(REACH_IN_SCALES * (scale or 0.0)),
+        noise_reach=math.ceil(REACH_IN_SCALES * (scale or 0.0)) if surplus is None else surplus.reach,
     )
     return Schedule(
         plan=plan,
@@ -199,6 +250,29 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         scale=scale,
         limit=limit,
         codebook_hash=codebook_hash,
+        surplus=surplus,
+    )
+
+
+def _surplus(plan: Plan, hiding: Hiding, release: Release, limit: float) -> SurplusNoise:
+    """Noise in D removable parts, where the server can be held to the number of sites that dropped out."""
+    instead = 'over-provision (dropout_noise = "over-provision")'
+    if not hiding.masked:
+        raise SurplusRefused("surplus noise is taken off a sum, and this run masks none", f"mask the sum, or {instead}")
+    if hiding.graph.neighbours != hiding.clients - 1:
+        raise SurplusRefused(
+            f"surplus noise on a {hiding.graph_name}: a part of its sum could be opened, with less noise than planned",
+            f"use fewer sites, or {instead}",
+        )
+    if hiding.graph.dropped > MAX_SURPLUS:
+        raise SurplusRefused(f"{hiding.graph.dropped} parts of noise, {MAX_SURPLUS} at most", instead)
+    return surplus_noise(
+        limit,
+        release=release,
+        rounds=plan.rounds,
+        clients=hiding.clients,
+        corrupt=hiding.colluders,
+        dropped=hiding.graph.dropped,
     )
 
 

@@ -127,3 +127,8 @@ def seal_keys(secret: bytes, *, session: bytes, mine: End, theirs: End) -> tuple
 def commitment(seed: bytes | bytearray, *, session: bytes) -> bytes:
     """SHA-256 commitment to a self-mask seed: hiding because the seed has 256 bits of entropy."""
     return hashlib.sha256(LABEL + session + b"commit" + seed).digest()
+
+
+def surplus_commitment(number: int, secret: bytes | bytearray, *, session: bytes) -> bytes:
+    """SHA-256 commitment to surplus secret `number`, 1 .. 253; hiding as `commitment` is, and never equal to one."""
+    return hashlib.sha256(LABEL + session + b"surplus" + bytes([number]) + secret).digest()

@@ -5,7 +5,7 @@
 |----|--------------------|------------------|----------------------------------------------------------|
 | 1  | `KeyAdvertisement` | client to server | cipher key 32, mask key 32, commitment 32                |
 | 2  | `Roster`           | server to client | count, (id, advertisement [, its signature 64])*         |
-| 3  | `SealedShares`     | client to server | count, (receiver, size u16, box)*                        |
+| 3  | `SealedShares`     | client to server | count, (receiver, size u16, box)* {, commitment 32 *}    |
 | 4  | `Delivery`         | server to client | count, (dealer, size u16, box)*; own box all zeros       |
 | 5  | `MaskedInput`      | client to server | attachment hash 32, view digest 32, count, b bits each * |
 | 6  | `SurvivorList`     | server to client | count, (id [, digest 32 of its M5's payload])*           |
@@ -17,13 +17,15 @@
 
 M2 and M4 list the receiver and its neighbours, M6 and M8 every survivor. Ids are strictly increasing in every list:
 that is the canonical form, and it excludes repetition. What stands in brackets, M7, M8, M10 and M11 belong
-to the signed strengths.
+to the signed strengths. In a round with s surplus secrets M3 ends in s commitments, a box holds s more shares, and
+M9 may have several rows of one peer, in increasing kind; without, a peer has one row and M3 no commitments.
 """
 
 import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import lt
 from typing import ClassVar, NamedTuple, Self
 
@@ -32,23 +34,19 @@ import numpy as np
 from fedmeta_crypto.keys import DIGEST_BYTES, LABEL, PUBLIC_BYTES
 from fedmeta_crypto.records import MAX_RECORD_BYTES, Countersignature, RoundRecord
 from fedmeta_crypto.ring import MAX_BITS, Residues, from_wire, to_wire, wire_bytes
-from fedmeta_crypto.sealed import BOX_BYTES, KINDS, SECRET_WORDS, SHARE_BYTES, SecretKind
+from fedmeta_crypto.sealed import KINDS, SECRET_WORDS, SHARE_BYTES, box_bytes
 from fedmeta_crypto.shamir import is_packed
 from fedmeta_crypto.wire import FRAME_BYTES, SERVER, SIGNATURE_BYTES, DigestPayload, MessageType, Reader
 
 _U32 = struct.Struct("<I")
 _ENTRY = struct.Struct("<I32s32s32s")
-_BOX = struct.Struct(f"<IH{BOX_BYTES}s")
 _SIGNED_ENTRY = struct.Struct("<I32s32s32s64s")
 _SIGNED_SURVIVOR = struct.Struct("<I32s")
 _EVIDENCE = struct.Struct("<IB32s64s")
 _ANSWER = struct.Struct(f"<IBH{SHARE_BYTES}s")
 _ITEM_BYTES = {
     MessageType.ROSTER: _ENTRY.size,
-    MessageType.SHARES: _BOX.size,
-    MessageType.DELIVERY: _BOX.size,
     MessageType.SURVIVORS: _U32.size,
-    MessageType.UNMASKING: _ANSWER.size,
 }
 _SIGNED_ITEM_BYTES = _ITEM_BYTES | {
     MessageType.ROSTER: _SIGNED_ENTRY.size,
@@ -62,7 +60,6 @@ _MOST_BYTES = {  # of a payload whose size hangs on nothing in the round
     MessageType.COUNTERSIGNATURE: DIGEST_BYTES,
 }
 _NO_HIGH_BITS = bytes(SHARE_BYTES - 2 * SECRET_WORDS)  # nearly every share: no word is 65536
-_KIND = {kind.value: kind for kind in KINDS}
 _PROVES = {kind.value: kind for kind in (MessageType.MASKED_INPUT, MessageType.CONSISTENCY)}
 
 
@@ -82,9 +79,18 @@ def masked_input_bytes(length: int, bits: int = MAX_BITS) -> int:
     return 2 * DIGEST_BYTES + _U32.size + wire_bytes(length, bits)
 
 
-def max_bytes(kind: MessageType, *, members: int, length: int, signed: bool = False) -> int:
+@lru_cache(maxsize=8)
+def _box_form(size: int) -> struct.Struct:
+    return struct.Struct(f"<IH{size}s")
+
+
+def max_bytes(kind: MessageType, *, members: int, length: int, signed: bool = False, surplus: int = 0) -> int:
     """The most bytes a message of this kind can need in a round of that size."""
     rest = FRAME_BYTES + (SIGNATURE_BYTES if signed else 0)
+    if kind in (MessageType.SHARES, MessageType.DELIVERY):
+        return rest + _U32.size + members * _box_form(box_bytes(surplus)).size + surplus * DIGEST_BYTES
+    if kind is MessageType.UNMASKING:
+        return rest + _U32.size + members * (1 + surplus) * _ANSWER.size
     if kind in _MOST_BYTES:
         return rest + _MOST_BYTES[kind]
     if kind is MessageType.MASKED_INPUT:
@@ -151,26 +157,46 @@ class _Boxes:
 
     def payload(self) -> bytes:
         """Canonical bytes."""
-        rows = [_BOX.pack(id_, BOX_BYTES, box) for id_, box in self.boxes]
+        form = _box_form(len(self.boxes[0][1]) if self.boxes else 0)
+        rows = [form.pack(id_, len(box), box) for id_, box in self.boxes]
         return b"".join((_U32.pack(len(rows)), *rows))
 
     @classmethod
-    def read(cls, reader: Reader) -> Self:
+    def read(cls, reader: Reader, *, surplus: int = 0) -> Self:
         """Parse, or raise a `PeerProtocolError`."""
-        block = reader.view(reader.count(_BOX.size) * _BOX.size)
+        value = cls(_read_boxes(reader, box_bytes(surplus)))
         reader.finish()
-        ids, sizes, boxes = tuple(zip(*_BOX.iter_unpack(block), strict=True)) or ((), (), ())
-        _check_ids(reader, ids)
-        if sizes.count(BOX_BYTES) != len(sizes):
-            raise reader.refuse("a box of another size")
-        return cls(tuple(zip(ids, boxes, strict=True)))
+        return value
+
+
+def _read_boxes(reader: Reader, size: int) -> tuple[tuple[int, bytes], ...]:
+    form = _box_form(size)
+    block = reader.view(reader.count(form.size) * form.size)
+    ids, sizes, boxes = tuple(zip(*form.iter_unpack(block), strict=True)) or ((), (), ())
+    _check_ids(reader, ids)
+    if sizes.count(size) != len(sizes):
+        raise reader.refuse("a box of another size")
+    return tuple(zip(ids, boxes, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class SealedShares(_Boxes):
-    """M3: one sealed box for every other advertised client."""
+    """M3: one sealed box for every other advertised client, and a commitment to each surplus secret of the sender."""
 
     TYPE: ClassVar = MessageType.SHARES
+    commitments: tuple[bytes, ...] = ()
+
+    def payload(self) -> bytes:
+        """Canonical bytes."""
+        return b"".join((_Boxes.payload(self), *self.commitments))
+
+    @classmethod
+    def read(cls, reader: Reader, *, surplus: int = 0) -> Self:
+        """Parse, or raise a `PeerProtocolError`."""
+        boxes = _read_boxes(reader, box_bytes(surplus))
+        value = cls(boxes, tuple([reader.take(DIGEST_BYTES) for _ in range(surplus)]))
+        reader.finish()
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,16 +312,16 @@ class ConsistencyProof:
 
 
 class Answer(NamedTuple):
-    """One packed share of one peer's secret."""
+    """One packed share of one peer's secret; `kind` is a `sealed.SecretKind` or a `sealed.surplus_kind`."""
 
     peer: int
-    kind: SecretKind
+    kind: int
     share: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class UnmaskingShares:
-    """M9: for each peer of the mask set, exactly one of its two secrets' shares."""
+    """M9: for each peer of the mask set, exactly one of its two secrets' shares, then those of surplus secrets."""
 
     TYPE: ClassVar = MessageType.UNMASKING
     answers: tuple[Answer, ...] = field(repr=False)
@@ -306,19 +332,21 @@ class UnmaskingShares:
         return b"".join((_U32.pack(len(rows)), *rows))
 
     @classmethod
-    def read(cls, reader: Reader) -> Self:
+    def read(cls, reader: Reader, *, surplus: int = 0) -> Self:
         """Parse, or raise a `PeerProtocolError`."""
         answers = []
         block = reader.view(reader.count(_ANSWER.size) * _ANSWER.size)
         reader.finish()
-        for peer, code, size, share in _ANSWER.iter_unpack(block):
-            kind = _KIND.get(code)
-            if kind is None or size != SHARE_BYTES:
-                raise reader.refuse(f"an answer of kind {code} with {size} bytes")
+        for peer, kind, size, share in _ANSWER.iter_unpack(block):
+            if not 1 <= kind <= len(KINDS) + surplus or size != SHARE_BYTES:
+                raise reader.refuse(f"an answer of kind {kind} with {size} bytes")
             if share[2 * SECRET_WORDS :] != _NO_HIGH_BITS and not is_packed(share, SECRET_WORDS):
                 raise reader.refuse("a share that is not in packed form")
             answers.append(Answer(peer, kind, share))
-        _check_ids(reader, [answer.peer for answer in answers])
+        # One of its first two secrets opens each list about a peer.
+        _check_ids(reader, [answer.peer for answer in answers if answer.kind <= len(KINDS)])
+        if not all(map(lt, places := [answer[:2] for answer in answers], places[1:])):
+            raise reader.refuse("answers are not in the order of peers and kinds")
         return cls(tuple(answers))
 
 

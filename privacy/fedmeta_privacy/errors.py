@@ -14,7 +14,8 @@ PrivacyError(code, what, remedy)
 ├── JournalRolledBack      SFM-310  a budget journal older than its witness
 ├── NotAFilter             SFM-311  an odometer that was asked to decide
 ├── MixedAdjacency         SFM-312  one epsilon for events of two adjacencies
-└── NotDominated           SFM-313  a round beyond the event declared before the run
+├── NotDominated           SFM-313  a round beyond the event declared before the run
+└── SurplusRefused         SFM-320  noise in removable parts that nothing is proved for
 """
 
 from __future__ import annotations
@@ -154,3 +155,9 @@ class NotDominated(PrivacyError):
     """A round that costs more than the event declared before the run, or one round too many; nothing was charged."""
 
     code = "SFM-313"
+
+
+class SurplusRefused(PrivacyError):
+    """Noise in removable parts for which nothing is proved: parts too small, or nobody honest left."""
+
+    code = "SFM-320"

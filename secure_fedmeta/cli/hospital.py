@@ -123,6 +123,10 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
         said["noise"] = (
             f"discrete Gaussian of {schedule.scale:g} steps of {schedule.encoding.step:.3g} a site ({roles})"
         )
+        if schedule.surplus is not None:
+            said["surplus"] = (
+                f"{schedule.surplus_parts} parts a site besides; those that no dropout calls for are taken off the sum"
+            )
     if plan.insecure_reproducible:
         said["insecure"] = "[red]keys, masks and noise come from the seed; every epsilon reads none[/]"
     return [f" {name:<9} {text}" for name, text in said.items()]

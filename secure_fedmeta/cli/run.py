@@ -43,6 +43,9 @@ def run(
     planned_survivors: Annotated[
         int | None, typer.Option(help="Survivors that noise is planned for. [round(n (1 - dropout))]")
     ] = None,
+    dropout_noise: Annotated[
+        str | None, typer.Option(help="over-provision, or surplus: extra noise is taken off again. [over-provision]")
+    ] = None,
     algorithm: Annotated[str | None, typer.Option(help="maml or fomaml. [maml]")] = None,
     aggregation: Annotated[str | None, typer.Option(help="mask, or none to compare. [mask]")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes data, split and dropouts; never keys or noise. [0]")] = None,
@@ -68,6 +71,7 @@ def run(
         "colluders": colluders,
         "threshold": threshold,
         "planned_survivors": planned_survivors,
+        "dropout_noise": dropout_noise,
         "algorithm": algorithm,
         "aggregation": aggregation,
         "seed": seed,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fedmeta_privacy.claims import View
 from fedmeta_privacy.events import DiscreteGaussianSum, Event, NonPrivate
 
-from ..schedule import Schedule
+from ..schedule import Counted, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Spent:
 
 
 class Accounts:
-    """Counts, per site, of rounds by the number of honest noises in the opened sum."""
+    """Counts, per site, of rounds by the honest noise in the opened sum."""
 
     def __init__(self, schedule: Schedule, cohort: tuple[int, ...]) -> None:
         self._schedule = schedule
-        # Number of honest noises -> rounds; a counter keeps the books small and equal events together.
-        self._server: dict[int, Counter[int]] = {site: Counter() for site in cohort}
-        self._release: dict[int, Counter[int]] = {site: Counter() for site in cohort}
-        self._local: dict[int, Counter[int]] = {site: Counter() for site in cohort}
+        # Honest noise -> rounds; a counter keeps the books small and equal events together.
+        self._server: dict[int, Counter[Counted]] = {site: Counter() for site in cohort}
+        self._release: dict[int, Counter[Counted]] = {site: Counter() for site in cohort}
+        self._local: dict[int, Counter[Counted]] = {site: Counter() for site in cohort}
 
     def record(
         self,
@@ -62,12 +62,14 @@ class Accounts:
         under signatures the published sum counts as many noises as the server's.
         """
         schedule = self._schedule
-        floor, realised = schedule.hiding.floor_honest, schedule.honest(len(survivors), votes)
-        published = realised if schedule.hiding.signed else len(survivors)
+        floor, realised = schedule.floor, schedule.counted(len(survivors), votes)
+        published = realised if schedule.hiding.signed else realised._replace(honest=len(survivors))
+        # Whoever saw an upload by itself has the seeds of its removed parts too; of all, if the round tells nothing.
+        alone = Counted(1, realised.dropped if survivors else 0)
         known = survivors if lowered is None else survivors & lowered
         for site in uploaded:
             self._server[site][realised if site in known else floor] += 1
-            self._local[site][1] += 1
+            self._local[site][alone if site in survivors else Counted(1)] += 1
             if site in survivors:
                 self._release[site][published] += 1
 
@@ -98,7 +100,7 @@ class Accounts:
         if schedule.hiding.signed and schedule.hiding.random:
             move = min(move, 0)  # a part of the sum: fewer colluders do not make it larger
         return max(
-            sum(rounds * schedule.shift(honest + move) for honest, rounds in book.items())
+            sum(rounds * schedule.shift(honest + move, dropped) for (honest, dropped), rounds in book.items())
             for book in self._server.values()
         )
 
@@ -108,12 +110,14 @@ class Accounts:
         if schedule.scale is None:
             return [NonPrivate()]
         worst = max(self._server.values(), key=self._shift)
-        return [event for honest, rounds in sorted(worst.items()) for event in [self._event(honest)] * rounds]
+        return [event for counted, rounds in sorted(worst.items()) for event in [self._event(counted)] * rounds]
 
-    def _event(self, honest: int) -> DiscreteGaussianSum:
-        scale = self._schedule.scale
-        assert scale is not None
-        return self._schedule.release.event(scale, honest)
+    def _event(self, counted: Counted) -> DiscreteGaussianSum:
+        schedule = self._schedule
+        assert schedule.scale is not None
+        if schedule.surplus is not None:
+            return schedule.surplus.event(schedule.release, honest=counted.honest, dropped=counted.dropped)
+        return schedule.release.event(schedule.scale, counted.honest)
 
-    def _shift(self, book: Mapping[int, int]) -> float:
-        return sum(rounds * self._schedule.shift(honest) for honest, rounds in book.items())
+    def _shift(self, book: Mapping[Counted, int]) -> float:
+        return sum(rounds * self._schedule.shift(*counted) for counted, rounds in book.items())

@@ -16,6 +16,7 @@ from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.errors import BudgetExceeded
 from fedmeta_privacy.noise import DiscreteGaussian
+from fedmeta_privacy.surplus import samplers
 
 from ..algorithms import contributions
 from ..schedule import Schedule
@@ -23,6 +24,7 @@ from ..tasks import Task, check_task
 from . import plain
 from .identities import Credentials
 from .model import model_from_bytes
+from .surplus import own_parts
 
 
 class SiteClient:
@@ -71,6 +73,8 @@ class SiteClient:
         self._session: ClientSession | None = None
         self._theta: NDArray[np.float64] | None = None
         noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
+        if schedule.surplus is not None:
+            noise = samplers(schedule.surplus.scales)[0]
         self._release = ClippedNoisySum(clip_norm=schedule.plan.clip_norm, encoding=schedule.encoding, noise=noise)
         # The newest round seen, charged or not: a replayed announcement is refused.
         self._last_round = max(last_round, budget.last_round)
@@ -87,7 +91,7 @@ class SiteClient:
         step = self._session.receive(message)
         for event in step.events:
             if isinstance(event, InputWanted):
-                return self._upload(self._session)
+                return self._upload(self._session, event.surplus)
             if isinstance(event, SurvivorsAnnounced):
                 return self._settled(step, event)
         return step
@@ -107,6 +111,7 @@ class SiteClient:
             last_round=self._last_round,
             seen_sessions=self._seen_sessions,
             people=None if own is None else own.people,
+            surplus=schedule.surplus_parts,
         )
         identity = None if own is None else own.identity
         session = ClientSession(
@@ -133,7 +138,7 @@ class SiteClient:
         self._session, self._theta = session, theta
         return session.advertise_keys() if schedule.masked else self._upload(session)
 
-    def _upload(self, session: ClientSession) -> Step:
+    def _upload(self, session: ClientSession, seeds: tuple[bytes, ...] = ()) -> Step:
         """Charge the round's floor, then release: the charge is in `persist`, ahead of the upload in `send`."""
         schedule = self._schedule
         theta, self._theta = self._theta, None
@@ -145,6 +150,9 @@ class SiteClient:
             charge = (self.budget.charge(round=session.parameters.round, shift=schedule.floor_shift),)
             words = Keystream(self._entropy(16)).words
         steps = self._release(contributions(theta, self._task, schedule.plan), words)
+        if schedule.surplus is not None:
+            own, dimension = schedule.surplus, schedule.dimension
+            steps = steps + own_parts(own, seeds, session=session.session, dimension=dimension)
         vector = schedule.encoding.to_ring(steps)
         if not schedule.masked:
             self._session = None
@@ -160,6 +168,8 @@ class SiteClient:
         schedule = self._schedule
         if schedule.scale is None or self._session is None:
             return step
-        honest = event.honest_guaranteed if schedule.hiding.signed else schedule.honest(len(event.survivors))
-        line = self.budget.settle(round=self._session.parameters.round, shift=schedule.shift(honest))
+        counted = schedule.counted(len(event.survivors))
+        if schedule.hiding.signed:
+            counted = counted._replace(honest=event.honest_guaranteed)
+        line = self.budget.settle(round=self._session.parameters.round, shift=schedule.shift(*counted))
         return replace(step, persist=(*step.persist, line) if line else step.persist)

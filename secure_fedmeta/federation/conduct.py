@@ -116,12 +116,12 @@ class Conduct:
             self.findings.append(f"site {site} broke the protocol: {why}; still asked, since D = {most} bars more")
 
 
-def answered_dealers(message: bytes, sender: int) -> frozenset[int] | None:
+def answered_dealers(message: bytes, sender: int, *, surplus: int = 0) -> frozenset[int] | None:
     """Whose shares an M9 holds; None for any other message or one that cannot be read."""
     if claimed_type(message) != MessageType.UNMASKING:
         return None
     try:
-        shares = UnmaskingShares.read(Reader(payload_of(message), sender=sender, where="unmasking"))
+        shares = UnmaskingShares.read(Reader(payload_of(message), sender=sender, where="unmasking"), surplus=surplus)
     except PeerProtocolError:
         return None
     return frozenset(peer for peer, _, _ in shares.answers)

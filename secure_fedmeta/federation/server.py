@@ -27,13 +27,14 @@ from fedmeta_privacy.ledger import Json, LedgerChain, decimal
 from fedmeta_privacy.sensitivity import check_model
 
 from ..errors import RunError
-from ..schedule import Schedule
+from ..schedule import Counted, Schedule
 from .accounts import Accounts, Spent
 from .conduct import Conduct, answered_dealers, missing_shares
 from .identities import Credentials
 from .model import model_digest, model_to_bytes
 from .outer import OuterOptimizer
 from .plain import PlainSum
+from .surplus import surplus_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ class Server:
             neighbours=hiding.graph.neighbours,
             corrupt=0 if complete and not hiding.signed else hiding.graph.corrupt,
             identities=people.digest(self.cohort) if hiding.signed and people is not None else b"",
+            surplus=schedule.surplus_parts,
         )
 
     def receive(self, message: bytes, *, sender: int) -> Step:
@@ -180,7 +182,9 @@ class Server:
             raise OutOfOrder(f"site {sender} sent a message outside a round", where="server")
         if sender in self.excluded:
             raise Unexpected("this site is excluded", sender=sender, where="server")
-        given = answered_dealers(message, sender) if self.schedule.hiding.signed else None
+        given = None
+        if self.schedule.hiding.signed:
+            given = answered_dealers(message, sender, surplus=self.schedule.surplus_parts)
         added = given is not None and sender not in self._answers
         if given is not None and added:
             self._answers[sender] = given
@@ -242,9 +246,23 @@ class Server:
             if isinstance(event, SumOpened):
                 self._weigh()
                 self._opened = tuple(event.survivors)
-                self._open(event.total, self._opened)
+                self._open(self._without_surplus(event, session), self._opened)
                 self._session = None
         return step
+
+    def _without_surplus(self, opened: SumOpened, session: ServerSession | None) -> NDArray[np.uint32]:
+        """The opened sum less the parts of noise that so few dropouts make superfluous, in the ring."""
+        noise, encoding = self.schedule.surplus, self.schedule.encoding
+        if noise is None or session is None:
+            return opened.total
+        removed = surplus_parts(
+            noise,
+            opened.surplus,
+            dropped=len(opened.dropped),
+            session=session.session,
+            dimension=self.schedule.dimension,
+        )
+        return encoding.to_ring(opened.total.astype(np.int64) - removed)
 
     def _weigh(self) -> None:
         """Judge the shares of the round in hand: those that were wrong, and those that nobody gave."""
@@ -280,7 +298,7 @@ class Server:
             )
             self._booked = self.round
         spent = self.accounts.spent()
-        honest = schedule.honest(len(survivors), self._votes) if survivors else 0
+        counted = schedule.counted(len(survivors), self._votes) if survivors else Counted(0)
         stated = schedule.private
         findings = self.conduct.take_findings()
         self.record(
@@ -295,8 +313,8 @@ class Server:
                 "false_shares": [list(pair) for pair in sorted(self._pairs)],
                 "findings": list(findings),
                 "excluded": {str(site): why for site, why in self.excluded.items()},
-                "honest": honest,
-                "shift": decimal(schedule.shift(honest)) if survivors else None,
+                "honest": counted.honest,
+                "shift": decimal(schedule.shift(*counted)) if survivors else None,
                 "floor_shift": decimal(schedule.floor_shift),
                 "model": model_digest(self.outer.theta),
                 "delta": decimal(schedule.plan.delta),

@@ -33,10 +33,10 @@ def ledger_of(run, rounds=4):
     return run.server.ledger_lines(), reports
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory):
+@pytest.fixture(scope="module", params=["over-provision", pytest.param("surplus", marks=pytest.mark.long)])
+def both(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sites")
-    plan = small_plan(rounds=8, insecure_reproducible=True, epsilon=8.0)
+    plan = small_plan(rounds=8, insecure_reproducible=True, epsilon=8.0, dropout_noise=request.param)
     schedule = make_schedule(plan, clients=N, dimension=DIMENSION)
     tasks = tasks_for(range(1, N + 1), seed=4)
     # The same seed gives the parties here the keys that the processes make for themselves.

@@ -19,7 +19,7 @@ from fedmeta_crypto.errors import InconsistentRoster
 from fedmeta_crypto.graph import GraphParameters, assured, majority_against
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.secagg.parameters import Graph
-from fedmeta_crypto.secagg.step import RecordCountersigned, SumOpened
+from fedmeta_crypto.secagg.step import InputWanted, RecordCountersigned, SumOpened
 from fedmeta_crypto.wire import Header, Reader, frame, unframe
 
 HONEST = frozenset({Strength.SEMI_HONEST})
@@ -83,6 +83,8 @@ def signed_policy(parameters, **changes):
         "allow_list": people_of(parameters.cohort),
         "corrupt_fraction": 0.0,
         "colluders": parameters.corrupt,
+        "surplus": parameters.surplus,
+        "max_length": max(4096, parameters.length),
         "dropout_fraction": (n - parameters.min_survivors) / n,
     }
     return policy(**(fields | changes))
@@ -179,7 +181,8 @@ class Rehearsal:
             )
             return ClientSession(m0, client_id=id_, policy=own, identity=identity_of(id_), entropy=entropy)
         if not self.signed:
-            return ClientSession(m0, client_id=id_, policy=policy(**changes), entropy=entropy)
+            own = policy(**{"surplus": self.parameters.surplus} | changes)
+            return ClientSession(m0, client_id=id_, policy=own, entropy=entropy)
         own = signed_policy(self.parameters, **changes)
         return ClientSession(m0, client_id=id_, policy=own, identity=identity_of(id_), entropy=entropy)
 
@@ -275,6 +278,11 @@ class Rehearsal:
         for move in moves.get(phase, ()):
             getattr(self, move)()
         return self
+
+    def surplus_of(self, id_):
+        """A client's own surplus secrets, as its application got them."""
+        (wanted,) = (event for event in self.events[4, id_] if isinstance(event, InputWanted))
+        return wanted.surplus
 
     def client_sums(self):
         return sum_of(self.vectors, self.opened.survivors, self.parameters.modulus_bits)

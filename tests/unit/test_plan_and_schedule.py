@@ -271,6 +271,7 @@ OTHER = {
     "colluders": 2,
     "threshold": 7,
     "planned_survivors": 10,
+    "dropout_noise": "surplus",
     "modulus_bits": 31,
     "outside": "clip",
     "row_bound": 0.9,

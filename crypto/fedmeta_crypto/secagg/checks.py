@@ -14,7 +14,7 @@ from fedmeta_crypto.messages import (
     SurvivorList,
     masked_input_bytes,
 )
-from fedmeta_crypto.sealed import NO_BOX
+from fedmeta_crypto.sealed import no_box
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.wire import SERVER, MessageType, content_digest
@@ -40,7 +40,7 @@ def check_delivery(delivery: Delivery, *, me: int, near: tuple[int, ...], parame
     """My neighbours in U2 are enough of those in U1; no box is from myself."""
     boxes = dict(delivery.boxes)
     _check_members(tuple(boxes), me=me, within=near, parameters=parameters, where="delivery")
-    if boxes[me] != NO_BOX:
+    if boxes[me] != no_box(parameters.surplus):
         raise InconsistentRoster("a box from myself", sender=SERVER, where="delivery")
 
 

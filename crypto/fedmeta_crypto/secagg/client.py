@@ -50,7 +50,6 @@ from fedmeta_crypto.sealed import (
     KINDS,
     SECRET_WORDS,
     SHARE_BYTES,
-    SecretKind,
     associated_data,
     open_sealed,
     pack_secrets,
@@ -66,7 +65,7 @@ from fedmeta_crypto.secagg.checks import (
     check_survivors,
 )
 from fedmeta_crypto.secagg.client_phases import ClientPhase, check_expected
-from fedmeta_crypto.secagg.parameters import MAX_COHORT, RoundParameters, session_of
+from fedmeta_crypto.secagg.parameters import MAX_COHORT, RoundParameters, kinds_open, session_of
 from fedmeta_crypto.secagg.policy import ClientPolicy
 from fedmeta_crypto.secagg.secrets_held import HeldSecrets, zero
 from fedmeta_crypto.secagg.step import (
@@ -131,7 +130,8 @@ class ClientSession:
         near = self._near = self.parameters.neighbours_of(client_id, self.session)
         sizes = [(kind, len(near) + 1) for kind in _OF_NEIGHBOURS]
         sizes += [(kind, len(self.parameters.cohort)) for kind in _OF_ALL[: 2 if signed else 1]]
-        self._limit = max(max_bytes(kind, members=n, length=0, signed=signed) for kind, n in sizes)
+        surplus = self.parameters.surplus
+        self._limit = max(max_bytes(kind, members=n, length=0, signed=signed, surplus=surplus) for kind, n in sizes)
         self._secrets: HeldSecrets | None = None
         self._mine: KeyAdvertisement | None = None
         self._peers: dict[int, KeyAdvertisement] = {}
@@ -154,7 +154,7 @@ class ClientSession:
         """Make this session's keys; sends M1. Store the record first: the round never begins again."""
         if self.phase is not ClientPhase.NEW:
             raise OutOfOrder(f"keys cannot be advertised when {self.phase.name}", where="advertise_keys")
-        self._secrets = HeldSecrets(self._entropy)
+        self._secrets = HeldSecrets(self._entropy, self.parameters.surplus)
         self._mine = self._secrets.advertisement(self.session)
         self.phase = ClientPhase.ADVERTISED
         return Step(persist=(self._record(RecordKind.ROUND_BEGUN),), send=(self._to_server(self._mine),))
@@ -184,7 +184,7 @@ class ClientSession:
             case MessageType.ROSTER:
                 return self._share_keys(Roster.read(reader, signed=wire.signed), secrets)
             case MessageType.DELIVERY:
-                return self._open_shares(Delivery.read(reader), secrets)
+                return self._open_shares(Delivery.read(reader, surplus=self.parameters.surplus), secrets)
             case MessageType.SURVIVORS:
                 return self._take_survivors(SurvivorList.read(reader, signed=wire.signed), secrets)
             case _:
@@ -258,25 +258,25 @@ class ClientSession:
         agreed = {id_: pair.agree(advert.cipher_public, peer=id_) for id_, advert in peers.items()}
         # Nothing below can refuse the message any more.
         k = parameters.neighbours
-        both = secrets.seed + secrets.mask_secret
-        rows = split(both, points=k, threshold=parameters.threshold, entropy=self._entropy)
-        packed = pack(rows.reshape(2 * k, SECRET_WORDS)).reshape(k, 2 * SHARE_BYTES)
+        count = len(KINDS) + parameters.surplus
+        all_ = secrets.seed + secrets.mask_secret + b"".join(secrets.surplus)
+        rows = split(all_, points=k, threshold=parameters.threshold, entropy=self._entropy)
+        packed = pack(rows.reshape(count * k, SECRET_WORDS)).reshape(k, count, SHARE_BYTES)
         index = {id_: i for i, id_ in enumerate(self._near)}  # a holder's point is its place among my neighbours
         boxes = []
         for peer, secret in agreed.items():
             theirs = (peers[peer].cipher_public, _id(peer))
             there, back = seal_keys(secret, session=self.session, mine=(pair.public, _id(me)), theirs=theirs)
             secrets.opening_keys[peer] = bytearray(back)
-            row = packed[index[peer]].tobytes()
-            text = pack_secrets((row[:SHARE_BYTES], row[SHARE_BYTES:]))
+            text = pack_secrets([share.tobytes() for share in packed[index[peer]]])
             boxes.append((peer, seal(there, text, associated_data(self.session, _id(me), _id(peer)))))
         secrets.drop_after_sharing()
-        zero(both)
+        zero(all_)
         rows.fill(0)
         packed.fill(0)
         self._peers = peers
         self.phase = ClientPhase.SHARED
-        return Step(send=(self._to_server(SealedShares(tuple(boxes))),))
+        return Step(send=(self._to_server(SealedShares(tuple(boxes), secrets.surplus_commitments(self.session))),))
 
     def _open_shares(self, delivery: Delivery, secrets: HeldSecrets) -> Step:
         me, parameters = self.client_id, self.parameters
@@ -287,7 +287,7 @@ class ClientSession:
             if dealer != me:
                 associated = associated_data(self.session, _id(dealer), _id(me))
                 text = open_sealed(secrets.opening_keys[dealer], box, associated)
-                opened = None if text is None else unpack_secrets(text)
+                opened = None if text is None else unpack_secrets(text, parameters.surplus)
                 if opened is not None:
                     shares[dealer] = opened
         if len(shares) < parameters.threshold:
@@ -300,10 +300,11 @@ class ClientSession:
             behaviour_hash=parameters.behaviour_hash,
         )
         secrets.shares = shares
+        surplus = tuple([bytes(secret) for secret in secrets.surplus])
         secrets.drop_after_agreeing()
         self._mask_set = mask_set
         self.phase = ClientPhase.READY
-        wanted = InputWanted(parameters.length, parameters.modulus_bits, mask_set)
+        wanted = InputWanted(parameters.length, parameters.modulus_bits, mask_set, surplus)
         missing = tuple(id_ for id_ in mask_set if id_ != me and id_ not in shares)
         return Step(events=(SharesMissing(missing), wanted) if missing else (wanted,))
 
@@ -330,10 +331,14 @@ class ClientSession:
     def _unmask(self, secrets: HeldSecrets, *, votes: int) -> Step:
         alive = self._survivors.ids
         alive_set = frozenset(alive)
-        # Exactly one kind per peer: both of one peer's secrets would uncover its vector.
-        kind_of = {p: SecretKind.SELF_MASK if p in alive_set else SecretKind.MASK_KEY for p in secrets.shares}
-        answers = tuple(Answer(peer, kind, secrets.shares[peer][KINDS.index(kind)]) for peer, kind in kind_of.items())
-        outgoing = self._to_server(UnmaskingShares(answers))
+        # Exactly one of the first two kinds per peer: both would uncover its vector. Surplus secrets only of survivors.
+        kinds = kinds_open(self.parameters, len(alive))
+        answers = [
+            Answer(peer, kind, shares[kind - 1])
+            for peer, shares in secrets.shares.items()
+            for kind in kinds[peer in alive_set]
+        ]
+        outgoing = self._to_server(UnmaskingShares(tuple(answers)))
         self.phase = ClientPhase.ANSWERED
         secrets.wipe()
         self._secrets = None

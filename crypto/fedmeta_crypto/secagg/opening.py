@@ -3,7 +3,7 @@
 
     sum of y_u  =  sum of x_u + sum over survivors PRG(b_u) + sum over dropped v, surviving u of +-PRG(k_uv)
 
-u and v being neighbours.
+u and v being neighbours. Surplus secrets of survivors are opened beside, and used by nobody in this room.
 
 Source: Bonawitz et al., CCS 2017, figure 4, round 4.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto.correction import correct
 from fedmeta_crypto.errors import BadShare, TooFewSurvivors
-from fedmeta_crypto.keys import KeyPair, commitment, pair_mask_key, self_mask_key
+from fedmeta_crypto.keys import KeyPair, commitment, pair_mask_key, self_mask_key, surplus_commitment
 from fedmeta_crypto.messages import KeyAdvertisement
 from fedmeta_crypto.prg import add_masks
 from fedmeta_crypto.ring import Residues
@@ -39,6 +39,7 @@ class WrongShares(NamedTuple):
 
 
 Answers = Mapping[int, Mapping[int, bytes]]  # holder -> dealer -> packed share
+Surplus = tuple[tuple[bytes, ...], ...]  # of each survivor, those of its surplus secrets that are opened
 Opens = Callable[[int, bytes], bool]  # whether a dealer committed to this secret
 
 
@@ -48,17 +49,19 @@ def open_sum(
     parameters: RoundParameters,
     session: bytes,
     adverts: Mapping[int, KeyAdvertisement],
+    commitments: Mapping[int, tuple[bytes, ...]],
     dropped: tuple[int, ...],
     survivors: tuple[int, ...],
-    answers: Answers,
-) -> SharesCorrected | None:
+    answers: Mapping[int, Answers],
+) -> tuple[SharesCorrected | None, Surplus]:
     """Turn the sum of the masked vectors into the sum of the vectors in native words, in place.
 
     Of r shares of a secret, (r - threshold) // 2 may be wrong. Shares beyond the first `threshold` are looked at
     only when those do not open the secret.
 
-    Args:       dropped: members of the mask set whose vector is not in the sum.
-    Returns:    who gave wrong shares, if any had to be corrected.
+    Args:       dropped: members of the mask set whose vector is not in the sum.  commitments: to the surplus secrets.
+                answers: at 0 those that open the sum, at i those of surplus secret i.
+    Returns:    who gave wrong shares, if any had to be corrected, and the surplus secrets.
     Raises:     TooFewSurvivors: a secret has fewer than threshold shares.  BadShare: too many wrong shares
                 to open what was committed to. In both cases no mask was taken off.
     """
@@ -69,9 +72,19 @@ def open_sum(
     def key_opens(dealer: int, key: bytes) -> bool:
         return KeyPair(key).public == adverts[dealer].mask_public
 
-    shared = _Shares(parameters, session, answers)
+    shared = _Shares(parameters, session, answers.get(0, {}))
     seeds, wrong = _recover(survivors, seed_opens, shared)
     keys, more = _recover(dropped, key_opens, shared)
+    wrong += more
+    surplus = []
+    for number in parameters.surplus_open(len(survivors)):
+
+        def opens(dealer: int, secret: bytes, number: int = number) -> bool:
+            return surplus_commitment(number, secret, session=session) == commitments[dealer][number - 1]
+
+        found, more = _recover(survivors, opens, _Shares(parameters, session, answers.get(number, {})))
+        wrong += more
+        surplus.append([found[dealer] for dealer in survivors])
     minus = [self_mask_key(seed, session=session) for seed in seeds.values()]
     plus: list[bytes] = []
     there = frozenset(survivors)
@@ -88,7 +101,7 @@ def open_sum(
             # The survivor added this mask if its id is the smaller one.
             (minus if alive < lost else plus).append(key)
     add_masks(masked, plus=plus, minus=minus)
-    return judge(wrong + more, parameters) if wrong or more else None
+    return judge(wrong, parameters) if wrong else None, tuple(zip(*surplus, strict=True))
 
 
 def judge(wrong: list[WrongShares], parameters: RoundParameters) -> SharesCorrected:
@@ -96,14 +109,15 @@ def judge(wrong: list[WrongShares], parameters: RoundParameters) -> SharesCorrec
 
     A dealer testifies only if t - 1 honest holders at least are left among those that agree: with the committed secret
     they fix the polynomial, so it is the dealer's own. With fewer, A corrupt holders could answer so that another
-    polynomial of the same secret is nearest, and honest holders look wrong.
+    polynomial of the same secret is nearest, and honest holders look wrong. However many secrets of one dealer a holder
+    holds wrong shares of, the two are one pair, and each counts as one witness against the other.
     """
-    proved: list[tuple[int, int]] = []
-    unproved: list[tuple[int, int]] = []
+    proved: set[tuple[int, int]] = set()
+    unproved: set[tuple[int, int]] = set()
     for item in wrong:
         sure = item.agreeing - max(parameters.corrupt, 1) >= parameters.threshold - 1
-        (proved if sure else unproved).extend((item.dealer, holder) for holder in item.holders)
-    return replace(blame(proved, parameters), unproved=tuple(sorted(unproved)))
+        (proved if sure else unproved).update((item.dealer, holder) for holder in item.holders)
+    return replace(blame(sorted(proved), parameters), unproved=tuple(sorted(unproved - proved)))
 
 
 def blame(pairs: list[tuple[int, int]], parameters: RoundParameters) -> SharesCorrected:

@@ -18,6 +18,7 @@ from fedmeta_crypto.errors import BadMessage, PlanRefused, SpoofedSender, Unsupp
 from fedmeta_crypto.graph import GraphParameters, majority_against, neighbours
 from fedmeta_crypto.keys import DIGEST_BYTES
 from fedmeta_crypto.ring import MAX_BITS, MIN_BITS
+from fedmeta_crypto.sealed import MAX_SURPLUS, SecretKind, surplus_kind
 from fedmeta_crypto.wire import (
     FRAME_BYTES,
     MAX_ROUND,
@@ -34,11 +35,11 @@ from fedmeta_crypto.wire import (
 
 MIN_COHORT = 2
 MAX_COHORT = 2**14
-MAX_PAIRS = 2**22  # neighbours of all clients together, a bound on the server's memory
+MAX_PAIRS = 2**22  # neighbours of all clients together, times 1 + surplus: a bound on the server's memory
 MAX_LENGTH = 2**28
 MAX_BODY_BYTES = 2**31
 _WHERE = "announcement"
-_FIXED = struct.Struct("<BBBBIIIIIII32s32s")
+_FIXED = struct.Struct("<BBBBIIIIIII32s32s")  # strength, graph, b, surplus, then the rest
 _STRENGTH_AT = FRAME_BYTES - 2
 ANNOUNCEMENT_BYTES = FRAME_BYTES + _FIXED.size + DIGEST_BYTES + SIGNATURE_BYTES  # the most, without ids and body
 
@@ -89,7 +90,10 @@ class RoundParameters:
                 server_nonce: fresh, makes the session unique.  body: the application's own bytes.
                 neighbours: masks per client, even; 0 stands for all others.  corrupt: clients assumed to
                 work with the server.  identities: `AllowList.digest` of the cohort under a signed
-                strength, empty otherwise.
+                strength, empty otherwise.  surplus: secrets 1 .. surplus of the application that every client
+                deals besides; of each survivor the server gets those above the number of clients dropped.
+                At most n - min_survivors, 253 and only on the complete graph: on any other one the server could
+                open a part of the sum for which the survivors do not count.
     Raises:     PlanRefused: a value out of range, or a round that is unsound or could never be opened.
     Source:     Bonawitz et al., CCS 2017, section 4, and Bell et al., CCS 2020, section 3 (fewer
                 neighbours); no share is kept for oneself (deviation).
@@ -113,6 +117,7 @@ class RoundParameters:
     neighbours: int = 0
     corrupt: int = 0
     identities: bytes = b""
+    surplus: int = 0
 
     def __post_init__(self) -> None:
         n = len(self.cohort)
@@ -125,9 +130,10 @@ class RoundParameters:
         if self.neighbours == 0:
             object.__setattr__(self, "neighbours", n - 1)
         _within("neighbours", self.neighbours, 1, n - 1)
-        _within("neighbours of all clients together", n * self.neighbours, 1, MAX_PAIRS)
         _within("threshold", self.threshold, 1, self.neighbours)
         _within("min_survivors", self.min_survivors, self.threshold + 1, n)
+        _within("surplus", self.surplus, 0, min(n - self.min_survivors, MAX_SURPLUS))
+        _within("neighbours of all clients together", n * self.neighbours * (1 + self.surplus), 1, MAX_PAIRS)
         _within("corrupt", self.corrupt, 0, n - 1)
         _within("modulus_bits", self.modulus_bits, MIN_BITS, MAX_BITS)
         _within("length", self.length, 1, MAX_LENGTH)
@@ -141,6 +147,8 @@ class RoundParameters:
         if not isinstance(self.identities, bytes) or len(self.identities) != size:
             raise PlanRefused(f"identities is not {size} bytes at this strength", where=_WHERE)
         self._check_graph()
+        if self.surplus and self.graph is not Graph.COMPLETE:
+            raise PlanRefused("surplus secrets on a graph that is not complete", where=_WHERE)
 
     def _check_graph(self) -> None:
         k, t, lost = self.neighbours, self.threshold, self.corrupt + len(self.cohort) - self.min_survivors
@@ -168,6 +176,16 @@ class RoundParameters:
     def numbers(self) -> GraphParameters:
         """k, t, A and D as announced."""
         return GraphParameters(self.neighbours, self.threshold, self.corrupt, len(self.cohort) - self.min_survivors)
+
+    def surplus_open(self, survivors: int) -> range:
+        """Numbers of the surplus secrets that the server gets of every survivor: those above the count of dropped.
+
+        Example:
+            >>> RoundParameters(round=1, cohort=(3, 5, 8, 9), threshold=1, min_survivors=2, modulus_bits=32, length=4,
+            ...     behaviour_hash=bytes(32), server_nonce=bytes(32), body=b"", surplus=2).surplus_open(3)
+            range(2, 3)
+        """
+        return range(len(self.cohort) - survivors + 1, self.surplus + 1)
 
     @property
     def fewest_votes(self) -> int:
@@ -222,7 +240,7 @@ class RoundParameters:
             self.strength,
             self.graph,
             self.modulus_bits,
-            0,
+            self.surplus,
             self.neighbours,
             self.threshold,
             self.min_survivors,
@@ -251,12 +269,12 @@ class RoundParameters:
             raise reader.refuse("not an announcement")
         if header.sender != SERVER:
             raise SpoofedSender(f"header names {header.sender}", sender=SERVER, where=_WHERE)
-        strength, graph, bits, zero, *numbers, behaviour, nonce = _FIXED.unpack(reader.view(_FIXED.size))
+        strength, graph, bits, surplus, *numbers, behaviour, nonce = _FIXED.unpack(reader.view(_FIXED.size))
         k, threshold, survivors, corrupt, length, n, body_bytes = numbers
         if strength not in tuple(Strength) or graph not in tuple(Graph):
             raise Unsupported(f"strength {strength} on graph {graph}", sender=SERVER, where=_WHERE)
         identities = reader.take(DIGEST_BYTES) if signed else b""
-        if zero or not k or n > MAX_COHORT or 4 * n + body_bytes != reader.left:
+        if not k or n > MAX_COHORT or 4 * n + body_bytes != reader.left:
             raise BadMessage("sizes do not add up", sender=SERVER, where=_WHERE)
         cohort = tuple(np.frombuffer(reader.view(4 * n), "<u4").tolist())
         parameters = cls(
@@ -273,10 +291,17 @@ class RoundParameters:
             neighbours=k,
             corrupt=corrupt,
             identities=identities,
+            surplus=surplus,
         )
         if graph != parameters.graph:
             raise BadMessage("the graph's name does not fit its numbers", sender=SERVER, where=_WHERE)
         return parameters
+
+
+def kinds_open(parameters: RoundParameters, survivors: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Kinds of the secrets that are opened of one who dropped out, and of a survivor, if there are so many of them."""
+    surplus = tuple([surplus_kind(number) for number in parameters.surplus_open(survivors)])
+    return (SecretKind.MASK_KEY,), (SecretKind.SELF_MASK, *surplus)
 
 
 def session_of(announcement: bytes, *, signed: bool = False) -> bytes:

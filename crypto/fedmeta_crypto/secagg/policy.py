@@ -31,7 +31,8 @@ class ClientPolicy:
                 signed round is refused without one.  corrupt_fraction, colluders, dropout_fraction: what
                 a round must withstand.  security_bits, correctness_bits: the chances of a graph that fails
                 are 2^-security_bits (privacy) and 2^-correctness_bits (the round).  complete_up_to: the
-                largest cohort whose graph is complete.  seen_sessions: of stored records.
+                largest cohort whose graph is complete.  seen_sessions: of stored records.  surplus: exactly as
+                many surplus secrets must be announced.
 
     Example:
         >>> ClientPolicy(min_cohort=3, max_length=100, max_body_bytes=0, last_round=0,
@@ -54,6 +55,7 @@ class ClientPolicy:
     correctness_bits: int = 30
     complete_up_to: int = COMPLETE_UP_TO
     seen_sessions: frozenset[bytes] = frozenset()
+    surplus: int = 0
 
     @property
     def max_announcement_bytes(self) -> int:
@@ -114,6 +116,7 @@ class ClientPolicy:
             (parameters.threshold < floor, f"threshold {parameters.threshold}, at least {floor} wanted"),
             (parameters.length > self.max_length, f"length {parameters.length} above {self.max_length}"),
             (len(parameters.body) > self.max_body_bytes, f"body above {self.max_body_bytes} bytes"),
+            (parameters.surplus != self.surplus, f"{parameters.surplus} surplus secrets, {self.surplus} wanted"),
             (client_id not in parameters.cohort, f"client {client_id} is not in the cohort"),
         )
         for refused, what in refusals:

@@ -5,7 +5,14 @@ Guarantee:  buffers that this class owns are overwritten when dropped. Copies th
             a library made on the way (bytes passed to HKDF or AES) are released, not overwritten.
 """
 
-from fedmeta_crypto.keys import KeyPair, commitment, fresh_secret, pair_mask_key, self_mask_key
+from fedmeta_crypto.keys import (
+    KeyPair,
+    commitment,
+    fresh_secret,
+    pair_mask_key,
+    self_mask_key,
+    surplus_commitment,
+)
 from fedmeta_crypto.messages import KeyAdvertisement
 from fedmeta_crypto.prg import Entropy
 
@@ -22,15 +29,17 @@ class HeldSecrets:
         "opening_keys",
         "seed",
         "shares",
+        "surplus",
     )
 
-    def __init__(self, entropy: Entropy) -> None:
+    def __init__(self, entropy: Entropy, surplus: int = 0) -> None:
         cipher_secret = fresh_secret(entropy)
         self.cipher_pair: KeyPair | None = KeyPair(cipher_secret)
         zero(cipher_secret)
         self.mask_secret = fresh_secret(entropy)
         self.mask_pair: KeyPair | None = KeyPair(self.mask_secret)
         self.seed = fresh_secret(entropy)
+        self.surplus = [fresh_secret(entropy) for _ in range(surplus)]
         self.opening_keys: dict[int, bytearray] = {}
         self.mask_keys_plus: list[bytearray] = []
         self.mask_keys_minus: list[bytearray] = []
@@ -44,6 +53,10 @@ class HeldSecrets:
         if self.cipher_pair is None or self.mask_pair is None:
             raise RuntimeError("keys were dropped already")
         return KeyAdvertisement(self.cipher_pair.public, self.mask_pair.public, commitment(self.seed, session=session))
+
+    def surplus_commitments(self, session: bytes) -> tuple[bytes, ...]:
+        """To each surplus secret, in order."""
+        return tuple(surplus_commitment(i, secret, session=session) for i, secret in enumerate(self.surplus, start=1))
 
     def derive_mask_keys(self, me: int, peers: dict[int, bytes], *, session: bytes, behaviour_hash: bytes) -> None:
         """Agree one mask key per peer, and my own; the smaller id of a pair adds, the larger subtracts."""
@@ -68,10 +81,10 @@ class HeldSecrets:
         zero(self.mask_secret)
 
     def drop_after_agreeing(self) -> None:
-        """Mask keys are agreed and boxes opened."""
+        """Mask keys are agreed, boxes opened, and the application has its surplus secrets."""
         self.mask_pair = None
-        zero(self.seed, *self.opening_keys.values())
-        self.opening_keys = {}
+        zero(self.seed, *self.opening_keys.values(), *self.surplus)
+        self.opening_keys, self.surplus = {}, []
 
     def drop_after_masking(self) -> None:
         """The vector is masked."""

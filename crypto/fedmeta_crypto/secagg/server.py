@@ -13,6 +13,7 @@ Source: Bonawitz et al., CCS 2017, figure 4, on a graph as in Bell et al., CCS 2
 signatures only.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
@@ -47,10 +48,10 @@ from fedmeta_crypto.messages import (
 )
 from fedmeta_crypto.records import Countersignature, RoundRecord, record_digest
 from fedmeta_crypto.ring import reduce_in_place, word
-from fedmeta_crypto.sealed import NO_BOX, SecretKind
+from fedmeta_crypto.sealed import KINDS, no_box
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.opening import open_sum
-from fedmeta_crypto.secagg.parameters import Graph, RoundParameters
+from fedmeta_crypto.secagg.parameters import Graph, RoundParameters, kinds_open
 from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, RecordCountersigned, Step, SumOpened
 from fedmeta_crypto.wire import SERVER, MessageType, Reader, signature_of
 
@@ -104,10 +105,12 @@ class ServerSession:
         self._members = parameters.cohort  # who is expected in this phase
         self._answered: dict[Phase, set[int]] = {phase: set() for phase in _COLLECTS}
         k, kinds = parameters.neighbours, set(_COLLECTS.values()) - {MessageType.CONSISTENCY}
-        self._limit = max(max_bytes(kind, members=k, length=parameters.length, signed=signed) for kind in kinds)
+        sizes = {"members": k, "length": parameters.length, "surplus": parameters.surplus}
+        self._limit = max(max_bytes(kind, signed=signed, **sizes) for kind in kinds)
         self._adverts: dict[int, KeyAdvertisement] = {}
         self._publics: set[bytes] = set()
         self._boxes: dict[int, dict[int, bytes]] = {}
+        self._commitments: dict[int, tuple[bytes, ...]] = {}  # to each client's surplus secrets
         self._mask_set: tuple[int, ...] = ()
         self._views: dict[int, bytes] = {}  # digest of the part of U2 that each client was shown
         self._agreed = b""  # digest of U3
@@ -117,7 +120,7 @@ class ServerSession:
         # Of each M1, M5, M7 and M11 as the round needs them; empty bytes without signatures.
         self._signatures: dict[MessageType, dict[int, bytes]] = {kind: {} for kind in _COLLECTED_IN}
         self._sum = np.zeros(parameters.length, word(parameters.modulus_bits))
-        self._answers: dict[int, dict[int, bytes]] = {}
+        self._answers: dict[int, dict[int, dict[int, bytes]]] = {}  # 0 or number of surplus secret -> holder -> dealer
 
     def __repr__(self) -> str:
         return f"ServerSession(round={self.parameters.round}, phase={self.phase.name})"
@@ -167,7 +170,7 @@ class ServerSession:
             case MessageType.ADVERTISEMENT:
                 self._take_keys(KeyAdvertisement.read(reader), sender)
             case MessageType.SHARES:
-                self._take_boxes(SealedShares.read(reader), sender)
+                self._take_boxes(SealedShares.read(reader, surplus=self.parameters.surplus), sender)
             case MessageType.MASKED_INPUT:
                 bits, length = self.parameters.modulus_bits, self.parameters.length
                 masked = MaskedInput.read(reader, bits=bits, length=length, sender=sender)
@@ -177,7 +180,7 @@ class ServerSession:
             case MessageType.COUNTERSIGNATURE:
                 self._take_countersignature(Countersignature.read(reader), sender)
             case _:
-                self._take_answers(UnmaskingShares.read(reader), sender)
+                self._take_answers(UnmaskingShares.read(reader, surplus=self.parameters.surplus), sender)
         if self._wire.signed:
             self._signatures[header.type][sender] = signature_of(message)
         answered = self._answered[self.phase]
@@ -216,6 +219,7 @@ class ServerSession:
         if tuple(boxes) != self._near(sender):
             raise BadMessage("not one box for every neighbour", sender=sender, where="shares")
         self._boxes[sender] = boxes
+        self._commitments[sender] = shares.commitments
 
     def _take_input(self, masked: MaskedInput, digest: bytes, sender: int) -> None:
         if masked.view_digest != self._views[sender]:
@@ -233,11 +237,17 @@ class ServerSession:
 
     def _take_answers(self, shares: UnmaskingShares, sender: int) -> None:
         alive, near = set(self._survivors), set(self._near(sender, self._mask_set))
-        seed, key = SecretKind.SELF_MASK, SecretKind.MASK_KEY  # looked up once: there are k answers each
-        for peer, kind, _ in shares.answers:
-            if peer not in near or kind is not (seed if peer in alive else key):
-                raise BadMessage(f"an answer nobody asked for, on {peer}", sender=sender, where="unmasking")
-        self._answers[sender] = {peer: share for peer, _, share in shares.answers}
+        asked = kinds_open(self.parameters, len(alive))
+        given: defaultdict[int, list[int]] = defaultdict(list)
+        sorted_: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
+        for peer, kind, share in shares.answers:
+            given[peer].append(kind)
+            sorted_[max(0, kind - len(KINDS))][peer] = share
+        for peer, kinds in given.items():
+            if peer not in near or tuple(kinds) != asked[peer in alive]:
+                raise BadMessage(f"not the answers that were asked for, on {peer}", sender=sender, where="unmasking")
+        for number, of_dealer in sorted_.items():
+            self._answers.setdefault(number, {})[sender] = of_dealer
 
     def _close(self) -> Step:
         phase, parameters = self.phase, self.parameters
@@ -307,7 +317,8 @@ class ServerSession:
     def _delivery(self, to: int, boxes: dict[int, dict[int, bytes]]) -> Delivery:
         shown = _with(to, self._near(to))
         self._views[to] = view_digest(self.session, shown)
-        return Delivery(tuple([(u, NO_BOX if u == to else boxes[u][to]) for u in shown]))
+        own = no_box(self.parameters.surplus)
+        return Delivery(tuple([(u, own if u == to else boxes[u][to]) for u in shown]))
 
     def _survivor_list(self, survivors: tuple[int, ...]) -> SurvivorList:
         if not self._wire.signed:
@@ -331,11 +342,12 @@ class ServerSession:
     def _open(self) -> tuple[Event, ...]:
         survivors, total = self._survivors, self._sum
         try:
-            corrected = open_sum(
+            corrected, surplus = open_sum(
                 total,
                 parameters=self.parameters,
                 session=self.session,
                 adverts=self._adverts,
+                commitments=self._commitments,
                 dropped=_without(self._mask_set, survivors),
                 survivors=survivors,
                 answers=self._answers,
@@ -346,7 +358,8 @@ class ServerSession:
         reduce_in_place(total, self.parameters.modulus_bits)
         self._answers = {}
         self.phase = Phase.DONE
-        opened = SumOpened(total.astype(np.uint32, copy=False), survivors, _without(self.parameters.cohort, survivors))
+        lost = _without(self.parameters.cohort, survivors)
+        opened = SumOpened(total.astype(np.uint32, copy=False), survivors, lost, surplus)
         return (opened,) if corrected is None else (corrected, opened)
 
     def _fail(self) -> None:

@@ -44,11 +44,16 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class InputWanted:
-    """Client: keys are agreed with `mask_set`; now call `mask_input` with `length` values below 2^b."""
+    """Client: keys are agreed with `mask_set`; now call `mask_input` with `length` values below 2^b.
+
+    `surplus` are the client's own surplus secrets, 32 fresh random bytes each, which the others hold in shares. The
+    application uses them and forgets them.
+    """
 
     length: int
     modulus_bits: int
     mask_set: tuple[int, ...]
+    surplus: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,14 @@ class PhaseClosed:
 class SumOpened:
     """Server: the sum of the survivors' vectors modulo 2^b, shape (length,), uint32.
 
-    `dropped` is the rest of the cohort, at whatever phase each was lost.
+    `dropped` is the rest of the cohort, at whatever phase each was lost. `surplus` has, of each survivor in order, the
+    surplus secrets with numbers above `len(dropped)`, each as its owner committed to it.
     """
 
     total: NDArray[np.uint32]
     survivors: tuple[int, ...]
     dropped: tuple[int, ...]
+    surplus: tuple[tuple[bytes, ...], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,22 @@ def test_the_stored_signed_round_replays_from_its_bytes():
     assert all(len(m) % 2 == 0 and m[-132:-128] == "4000" for m in stored["to_server"].values())
 
 
+def test_the_stored_surplus_round_replays_from_its_bytes():
+    stored = json.loads((VECTORS / "surplus_round.json").read_text())
+    parameters = RoundParameters.from_message(bytes.fromhex(stored["announcement"]), max_bytes=10**4)
+    server = Rehearsal(parameters).server
+    for label, message in stored["to_server"].items():
+        number, sender = label[1:].split(" from ")
+        if number == "7" and server.phase is Phase.MASK_INPUT:
+            server.deadline(Phase.MASK_INPUT)
+        step = server.receive(bytes.fromhex(message), sender=int(sender))
+    opened = step.events[-1]
+    assert parameters.surplus == 2 and opened.total.tolist() == stored["total"]
+    assert list(opened.survivors) == stored["survivors"] == [1, 300, 4000, 50000, 600000]
+    assert [[seed.hex() for seed in row] for row in opened.surplus] == stored["surplus"]
+    assert stored["surplus"] == [stored["dealt"][str(id_)][1:] for id_ in opened.survivors]
+
+
 def test_the_stored_countersignatures_verify_with_an_allow_list_alone():
     stored = json.loads((VECTORS / "signed_round.json").read_text())
     announcement = bytes.fromhex(stored["announcement"])

@@ -109,6 +109,18 @@ def signed_round():
     return record | uploads(rehearsal)
 
 
+def surplus_round():
+    """As `signed_round` with two surplus secrets and six clients, one lost: the second of each survivor is opened."""
+    parameters = signed_plan(
+        ids=(1, 2, 300, 4000, 50000, 600000), dropped=2, bits=20, length=3, body=b"model", surplus=2
+    )
+    rehearsal = Rehearsal(parameters, seed="golden")
+    record = played(rehearsal, ("advertise", "share", "deliver", "mask", "agree", "unmask"))
+    record["dealt"] = {str(id_): [seed.hex() for seed in rehearsal.surplus_of(id_)] for id_ in parameters.cohort}
+    record["surplus"] = [[seed.hex() for seed in row] for row in rehearsal.opened.surplus]
+    return record
+
+
 def played(rehearsal, moves):
     announcement = next(iter(rehearsal.inbox.values()))
     record = {"announcement": announcement.hex(), "seed": "golden"}
@@ -165,6 +177,7 @@ FILES = {
     "whole_round.json": whole_round,
     "sixteen_bit_round.json": sixteen_bit_round,
     "signed_round.json": signed_round,
+    "surplus_round.json": surplus_round,
     "bad_messages.json": bad_messages,
 }
 
