@@ -10,7 +10,8 @@ PrivacyError(code, what, remedy)
 ├── UnsafeModel            SFM-306  a model that must not touch data
 ├── TooManyRecords         SFM-307  more records than registered slots
 ├── JournalDamaged         SFM-308  a budget journal that does not replay
-└── LedgerDamaged          SFM-309  a ledger line that does not verify
+├── LedgerDamaged          SFM-309  a ledger line that does not verify
+└── UnprovedAdaptation     SFM-322  an adaptation that no record-level bound is proved for
 """
 
 from __future__ import annotations
@@ -110,3 +111,9 @@ class LedgerDamaged(PrivacyError):
     """A ledger line that does not verify."""
 
     code = "SFM-309"
+
+
+class UnprovedAdaptation(PrivacyError):
+    """An adaptation rule outside the record-level proofs."""
+
+    code = "SFM-322"
