@@ -121,6 +121,11 @@ _SEES = {
     View.LOCAL: "each site's upload by itself, as if there were no secure aggregation",
 }
 
+_NO_CONSTANT = (
+    "a network has no constant that bounds its gradient and Hessian, so one support record may move every query gradient "
+    "by any amount"
+)
+
 _MODES = {
     Unit.RECORD: (Mode.BOUNDED_GLM, Mode.NOISY_INNER),
     Unit.TASK: (Mode.TASK_IS_PERSON,),
@@ -163,8 +168,7 @@ def _refusal(unit: Unit, view: View, adjacency: Adjacency, mode: Mode, given: Ci
     rules = (
         (
             record_of_network,
-            "a network has no constant that bounds its gradient and Hessian, so one support record may move every query "
-            "gradient by any amount",
+            _NO_CONSTANT,
             "use mode=noisy-inner, or unit=task",
         ),
         (

@@ -185,7 +185,7 @@ def glm_sensitivity(
     )
     if loss.third is None and order is Order.SECOND and inner_steps > 1:
         raise PlanError(
-            f"the {loss.name} loss has no Hessian-Lipschitz constant: {inner_steps} steps in second order have no bound",
+            f"{loss.name} has no Hessian-Lipschitz constant: {inner_steps} steps in second order have no bound",
             "use one step, or first order",
         )
     query = min(clip_norm, row_bound * loss.residual)
