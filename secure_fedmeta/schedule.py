@@ -10,18 +10,26 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fedmeta_privacy import gdp
 from fedmeta_privacy.calibration import Release, budget_shift, noise_scale
-from fedmeta_privacy.claims import Adjacency, Mode, Unit, View, claim
 from fedmeta_privacy.encoding import IntegerEncoding, choose_step
 from fedmeta_privacy.errors import PlanError
+from fedmeta_privacy.events import DiscreteGaussianSum
 from fedmeta_privacy.ledger import Json, canonical, decimal
 from fedmeta_privacy.noise import REACH_IN_SCALES
-from fedmeta_privacy.sensitivity import Order, RoleSensitivity, logistic_sensitivity
+from fedmeta_privacy.sensitivity import RoleSensitivity
 
 from .hiding import Hiding, hiding_for
+from .mechanism import ROUNDING_COSTS, InnerRelease, claim_of, inner_counts, inner_releases, upload_sensitivity
 from .plan import Plan
+
+if TYPE_CHECKING:
+    from .parameters import Architecture
 
 # Settings of the simulation alone: they change neither what a client sends nor what it means.
 _NOT_BEHAVIOUR = {"dropout", "seed"}
@@ -43,6 +51,8 @@ class Schedule:
         scale: each site's noise in steps; None without a guarantee.
         limit: mu_B^2 of the budget; infinite without a guarantee.
         codebook_hash: SHA-256 of the public ranges, bound into the masks.
+        inner: noisy sums inside each adaptation (mode noisy-inner).
+        architecture: the network; None for the closed-form models.
         behaviour_digest: SHA-256 of all settings that change what a client sends or what it means.
     """
 
@@ -57,6 +67,8 @@ class Schedule:
     scale: float | None
     limit: float
     codebook_hash: bytes
+    inner: tuple[InnerRelease, ...] = ()
+    architecture: Architecture | None = None
     behaviour_digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -86,11 +98,41 @@ class Schedule:
         """Survivors whose noise still hides a record from the server."""
         return self.hiding.honest(survivors, votes)
 
+    @property
+    def start(self) -> NDArray[np.float64] | None:
+        """Initial parameters; None for zeros."""
+        return None if self.architecture is None else self.architecture.start
+
+    @property
+    def columns(self) -> int:
+        """Length of an encoded row."""
+        return self.dimension // self.plan.outputs
+
+    @property
+    def shared(self) -> bool:
+        """Whether the uploads' noises add up to hide a unit; not where Hessian products come after the noise."""
+        return len(self.inner) < 2
+
     def shift(self, honest: int) -> float:
-        """Squared Gaussian shift of a round with this many honest noises; infinite without any."""
+        """Squared Gaussian shift of a round with this many honest noises, of the larger role; infinite without any."""
         if self.scale is None or honest < 1:
             return math.inf
-        return _shift(self.release, self.scale, honest)
+        upload = _shift(self.release, self.scale, honest if self.shared else 1)
+        return max(upload, self.inner_shift)
+
+    @property
+    def inner_shift(self) -> float:
+        """Squared Gaussian shift of a support record by the noisy sums inside one adaptation."""
+        return sum(one.shift for one in self.inner)
+
+    def events(self, honest: int) -> list[DiscreteGaussianSum]:
+        """A round's releases of the costlier role, for another accountant."""
+        if self.scale is None:
+            raise PlanError("a round without noise is no event with a guarantee", "plan an epsilon")
+        upload = self.release.event(self.scale, honest if self.shared else 1)
+        if upload.mu_squared >= self.inner_shift:
+            return [upload]
+        return [one.release.event(one.scale or 0.0, 1) for one in self.inner for _ in range(one.count)]
 
     @property
     def floor_shift(self) -> float:
@@ -131,6 +173,16 @@ class Schedule:
             "step": decimal(self.encoding.step),
             "scale": None if self.scale is None else decimal(self.scale),
             "codebook": self.codebook_hash.hex(),
+            "architecture": None if self.architecture is None else self.architecture.digest.hex(),
+            "inner": [
+                {
+                    "count": one.count,
+                    "clip": decimal(one.clip_norm),
+                    "step": decimal(one.encoding.step),
+                    "scale": None if one.scale is None else decimal(one.scale),
+                }
+                for one in self.inner
+            ],
         }
         return body
 
@@ -144,11 +196,21 @@ _shift = lru_cache(maxsize=1024)(Release.shift)
 _epsilon = lru_cache(maxsize=1024)(gdp.epsilon_upper)
 
 
-def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: bytes = bytes(32)) -> Schedule:
+def make_schedule(
+    plan: Plan,
+    *,
+    clients: int,
+    dimension: int,
+    codebook_hash: bytes = bytes(32),
+    architecture: Architecture | None = None,
+) -> Schedule:
     """Work out a plan for `clients` sites and a model of `dimension` parameters.
+
+    `architecture` is the network of a mode that takes any; the closed-form models of mode bounded-glm have none.
 
     Raises:
         PlanError: the plan has no guarantee, or cannot run; the reason is in the text.
+        UnsupportedClaim: unit, adjacency and mode that nothing is proved for.
         EncodingOverflow: the sum could leave the ring.
 
     Example:
@@ -159,34 +221,23 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
     hiding = hiding_for(plan, clients)
     survivors = _planned_survivors(plan, hiding)
     _check_delta(plan, clients)
-    claim(Unit.RECORD, View.SERVER, Adjacency.SLOT, Mode.BOUNDED_GLM)
-    sensitivity = logistic_sensitivity(
-        order=Order.SECOND if plan.algorithm == "maml" else Order.FIRST,
-        row_bound=plan.row_bound,
-        inner_lr=plan.inner_lr,
-        inner_steps=plan.inner_steps,
-        support_slots=plan.support_slots,
-        query_slots=plan.query_slots,
-        clip_norm=plan.clip_norm,
-        dimension=dimension,
-    )
-    encoding = IntegerEncoding(choose_step(sensitivity.worst, dimension), dimension, plan.modulus_bits)
-    release = Release(encoding.l2_sensitivity(sensitivity.worst), dimension, clients)
-    scale, limit = None, math.inf
-    if plan.epsilon is not None:
-        limit = budget_shift(plan.epsilon, plan.delta, release=release, rounds=plan.rounds)
-        scale = noise_scale(
-            limit,
-            release=release,
-            rounds=plan.rounds,
-            planned_honest=hiding.honest(survivors),
-            floor_honest=hiding.floor_honest,
-        )
-    encoding.check_room(
-        parties=clients,
-        largest_coordinate=plan.query_slots * sensitivity.query,
-        noise_reach=math.ceil(REACH_IN_SCALES * (scale or 0.0)),
-    )
+    row = claim_of(plan, network=architecture is not None)
+    _check_model(plan, dimension, architecture)
+    sensitivity = upload_sensitivity(plan, row, dimension)
+    shared = len(inner_counts(plan)) < 2
+    floor, planned = (hiding.floor_honest, hiding.honest(survivors)) if shared else (1, 1)
+    noises = clients + sum(count for count, _ in inner_counts(plan))
+    encoding, release, scale, limit = _noise(plan, sensitivity, dimension, noises, floor=floor, planned=planned)
+    allowance = None if scale is None else _shift(release, scale, planned)
+    inner = inner_releases(plan, row, dimension, allowance=allowance)
+    reach = math.ceil(REACH_IN_SCALES * (scale or 0.0))
+    largest = plan.unit_slots * (sensitivity.query if plan.mode == "bounded-glm" else plan.clip_norm)
+    if not shared:  # the products come after the noise
+        _, product = inner
+        step = product.clip_norm + product.largest_noise / plan.support_slots
+        largest += reach * encoding.step + product.count * plan.inner_lr * step
+        reach = 0
+    encoding.check_room(parties=clients, largest_coordinate=largest, noise_reach=reach)
     return Schedule(
         plan=plan,
         clients=clients,
@@ -199,16 +250,50 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         scale=scale,
         limit=limit,
         codebook_hash=codebook_hash,
+        inner=inner,
+        architecture=architecture,
     )
+
+
+def _noise(
+    plan: Plan, sensitivity: RoleSensitivity, dimension: int, noises: int, *, floor: int, planned: int
+) -> tuple[IntegerEncoding, Release, float | None, float]:
+    """Encoding, release, scale and budget of the uploads, with the finest step whose noise the sampler has."""
+    refusal: PlanError | None = None
+    for cost in ROUNDING_COSTS:
+        step = choose_step(sensitivity.worst, dimension, cost=cost)
+        encoding = IntegerEncoding(step, dimension, plan.modulus_bits)
+        release = Release(encoding.l2_sensitivity(sensitivity.worst), dimension, noises)
+        if plan.epsilon is None:
+            return encoding, release, None, math.inf
+        limit = budget_shift(plan.epsilon, plan.delta, release=release, rounds=plan.rounds)
+        try:
+            scale = noise_scale(limit, release=release, rounds=plan.rounds, planned_honest=planned, floor_honest=floor)
+        except PlanError as error:
+            refusal = refusal or error
+            continue
+        return encoding, release, scale, limit
+    raise refusal or PlanError("no encoding step fits", "use fewer rounds or a larger epsilon")
+
+
+def _check_model(plan: Plan, dimension: int, architecture: Architecture | None) -> None:
+    if plan.loss == "logistic" and plan.classes != 2:
+        raise PlanError(f"{plan.classes} classes with the logistic loss", "use loss=cross-entropy")
+    if architecture is None and plan.mode != "bounded-glm":
+        raise PlanError(f"mode {plan.mode} needs a network", "pass one as `model`")
+    if architecture is None and dimension % plan.outputs:
+        raise PlanError(f"{dimension} parameters are not {plan.outputs} rows of features", "use a multiple")
+    if architecture is not None and architecture.dimension != dimension:
+        raise PlanError(f"the network has {architecture.dimension} parameters, not {dimension}", "state its own number")
 
 
 def _check_delta(plan: Plan, clients: int) -> None:
     """Compare delta with the registered slots, a public bound on N: the count of records is not for telling."""
-    slots = clients * (plan.support_slots + plan.query_slots)
+    slots = clients * plan.registered_slots
     if plan.epsilon is not None and plan.delta >= 1 / slots:
         raise PlanError(
             f"delta={plan.delta:g} is not below 1/N = {1 / slots:.3g} (N = {slots} registered slots): publishing one "
-            "whole record at random would satisfy it",
+            f"whole {plan.unit} at random would satisfy it",
             f"choose delta <= {0.5 / slots:.1g}",
         )
 

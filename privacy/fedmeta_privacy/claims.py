@@ -122,8 +122,8 @@ _SEES = {
 }
 
 _NO_CONSTANT = (
-    "a network has no constant that bounds its gradient and Hessian, so one support record may move every query gradient "
-    "by any amount"
+    "a network has no constant that bounds its gradient and Hessian, so one support record may move every query "
+    "gradient by any amount"
 )
 
 _MODES = {

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sensitivity of a sum of clipped vectors: modes `task-is-person`, `client-vector` and `noisy-inner`.
 
-Each unit (a record's gradient, a person's meta-gradient, a site's vector) is clipped to C and the site sums the units in
-its registered slots. Whatever happens inside a unit, inner loop and Hessian included, emptying its slot removes one
+Each unit (a record's gradient, a person's meta-gradient, a site's vector) is clipped to C and the site sums the units
+in its registered slots. Whatever happens inside a unit, inner loop and Hessian included, emptying its slot removes one
 vector of norm at most C, and filling a slot otherwise replaces one by another: C (slot, zero-out) or 2 C (replace-one).
 
 Condition: a unit's vector is a function of that unit and the model alone, bit for bit. An engine that evaluates unit by
 unit has this property; one that batches units may round a unit differently beside others and must charge for it.
 
-Arithmetic: the clip divides by the norm plus 1e-6, off by a relative 2^-20 at most, and adding m vectors of norm at most
-C in any order is off by at most m^2 2^-53 C in each of the two worlds.
+Arithmetic: the clip divides by the norm plus 1e-6, off by a relative 2^-20 at most, and adding m vectors of norm at
+most C in any order is off by at most m^2 2^-53 C in each of the two worlds.
 """
 
 from __future__ import annotations

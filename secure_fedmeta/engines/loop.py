@@ -53,7 +53,7 @@ class LoopEngine:
         >>> engine = LoopEngine(bind(torch.nn.Linear(2, 1)), loss="logistic", inner_lr=0.5, inner_steps=1)
         >>> one = np.ones((1, 2))
         >>> engine.meta_gradients(np.zeros(3), [Task(one, np.ones(1), one, np.ones(1))]).round(4).tolist()
-        [[-0.1998, -0.1998, -0.1998]]
+        [[-0.2005, -0.2005, -0.2005]]
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class LoopEngine:
         )
 
     def example_products(self, theta: Float, rows: Float, labels: Float, vector: Float) -> Float:
-        """Hessian of each row's loss times `vector`, (n, P), by differentiating the gradient's inner product with it."""
+        """Hessian of each row's loss times `vector`, (n, P): the gradient of the gradient's product with it."""
 
         def product(i: int) -> torch.Tensor:
             at = _tensor(theta).requires_grad_()

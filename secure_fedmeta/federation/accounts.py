@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedmeta_privacy.claims import View
-from fedmeta_privacy.events import DiscreteGaussianSum, Event, NonPrivate
+from fedmeta_privacy.events import Event, NonPrivate
 
 from ..schedule import Schedule
 
@@ -103,17 +103,12 @@ class Accounts:
         )
 
     def events(self) -> list[Event]:
-        """The worst site's releases to the server, one event per round: what a second accountant reads."""
+        """The worst site's releases to the server, those of a round's costlier role: what a second accountant reads."""
         schedule = self._schedule
         if schedule.scale is None:
             return [NonPrivate()]
         worst = max(self._server.values(), key=self._shift)
-        return [event for honest, rounds in sorted(worst.items()) for event in [self._event(honest)] * rounds]
-
-    def _event(self, honest: int) -> DiscreteGaussianSum:
-        scale = self._schedule.scale
-        assert scale is not None
-        return self._schedule.release.event(scale, honest)
+        return [event for honest, rounds in sorted(worst.items()) for event in schedule.events(honest) * rounds]
 
     def _shift(self, book: Mapping[int, int]) -> float:
         return sum(rounds * self._schedule.shift(honest) for honest, rounds in book.items())

@@ -81,7 +81,12 @@ class Server:
             )
         self.schedule = schedule
         self.cohort = cohort
-        self.outer = OuterOptimizer(schedule.plan, dimension=schedule.dimension, survivors=schedule.planned_survivors)
+        self.outer = OuterOptimizer(
+            schedule.plan,
+            dimension=schedule.dimension,
+            survivors=schedule.planned_survivors,
+            start=schedule.start,
+        )
         self.accounts = Accounts(schedule, cohort)
         self.round = 0
         self.closed: RoundClosed | None = None
