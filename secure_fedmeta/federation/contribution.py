@@ -54,8 +54,7 @@ class ClosedForm(_Plain):
 
 
 class Persons(_Plain):
-    """Mode task-is-person: the meta-gradient of each person's own task. Mode client-vector: one task, the whole
-    site."""
+    """Mode task-is-person: each person's meta-gradient. Mode client-vector: one task, which is the whole site."""
 
     def __init__(self, engine: Engine, tasks: tuple[Task, ...]) -> None:
         self._engine, self._tasks = engine, tasks

@@ -16,7 +16,7 @@ MODES = {
     "glm-logistic": {},
     "glm-logistic-first-order": {"algorithm": "fomaml"},
     "glm-logistic-replace": {"adjacency": "replace-one"},
-    "glm-softmax": {"loss": "cross-entropy", "classes": CLASSES},
+    "glm-softmax": {"loss": "cross-entropy", "classes": CLASSES, "clip_norm": 1.5},
     "noisy-inner": {"mode": "noisy-inner", "algorithm": "fomaml", "inner_steps": 2, "clip_norm": 0.5},
     "noisy-inner-second": {"mode": "noisy-inner", "algorithm": "maml", "inner_steps": 2, "clip_norm": 0.5},
     "noisy-inner-replace": {"mode": "noisy-inner", "algorithm": "fomaml", "adjacency": "replace-one"},
