@@ -41,7 +41,7 @@ def worst_theta(schedule):
 def pairs(schedule):
     """{role: (one world, the other)} under the plan's own adjacency."""
     plan = schedule.plan
-    full = [0.0] * plan.query_slots
+    full = [0.0] * (plan.query_slots if plan.mode == "bounded-glm" else 1)
     if plan.unit == "task":
         one, other = task(query=[1.0], scale=9.0), task(query=[0.0], scale=9.0)
         beside = task([1.0], [0.0])
