@@ -15,7 +15,7 @@ from tests.support.small_runs import local_site
 from tests.support.worst_pairs import pairs, worst_theta
 
 COHORT = (1, 2, 3, 4)
-PILOT, TRIALS, FALSE_ALARM = 150, 900, 1e-6
+PILOT, TRIALS, FALSE_ALARM = 100, 600, 1e-6
 EPSILONS = (0.0, 0.5, 1.0)
 SLOW = pytest.mark.long  # a network's gradients anew in every trial
 CASES = [
@@ -31,9 +31,11 @@ CASES = [
 ]
 
 
-def loud(name):
+def loud(name, role):
     """A plan of one round whose local view costs about mu = 1.5 to 3: easy to measure."""
-    return mode_schedule(name, rounds=1, epsilon=5.0, inner_steps=1)
+    # Clipped short, query gradients would all point the same way and say nothing about the support.
+    wide = {"clip_norm": 5.0} if name.startswith("noisy-inner") and role == "support" else {}
+    return mode_schedule(name, rounds=1, epsilon=5.0, inner_steps=1, **wide)
 
 
 def uploads(schedule, held, theta, *, trials, seed, weaken=1.0):
@@ -83,14 +85,14 @@ def excess(schedule, role, *, weaken=1.0):
 
 @pytest.mark.parametrize(("name", "role"), CASES)
 def test_the_observed_hockey_stick_stays_below_the_claim(name, role):
-    found, mu = excess(loud(name), role)
+    found, mu = excess(loud(name, role), role)
     print(name, role, f"mu={mu:.2f} excess={found:.3f}")
     assert found <= 0
 
 
 @pytest.mark.parametrize(("name", "role"), [("glm-logistic", "query"), ("person", "person"), ("site", "site")])
 def test_noise_that_is_too_small_is_seen(name, role):
-    found, _ = excess(loud(name), role, weaken=1 / 3)
+    found, _ = excess(loud(name, role), role, weaken=1 / 3)
     assert found > 0
 
 
