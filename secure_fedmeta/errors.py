@@ -8,7 +8,8 @@
     ├── DataError      SFM-13x  a site's own records (datasets)
     ├── RunError       SFM-110  a run that cannot go on
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
-    └── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
+    ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
+    └── ModelRefused   SFM-114  a network that cannot be run with a guarantee
 
 Numbers 2xx are the crypto room's, 3xx the privacy room's.
 """
@@ -70,3 +71,9 @@ class IdentityRefused(UserError):
     """A key file or an allow-list that cannot be used."""
 
     code = "SFM-112"
+
+
+class ModelRefused(UserError):
+    """A network that cannot be run with a guarantee, or not in the way that was asked for."""
+
+    code = "SFM-114"

@@ -15,6 +15,18 @@ REPRODUCIBLE = (
 )
 
 
+# Unit and adjacency in words, and what a unit must not be in twice.
+_CHANGES = {
+    ("record", "slot"): "Registering or removing any one patient",
+    ("record", "replace-one"): "Replacing any one patient's record by any other",
+    ("task", "slot"): "Registering or removing any one person with all their rows",
+    ("task", "replace-one"): "Replacing any one person with all their rows by any other",
+    ("client", "zero-out"): "Emptying any one site of all its data",
+    ("client", "replace-one"): "Replacing all data of any one site by any other",
+}
+_ONCE = {"record": "one site and one record per patient, and ", "task": "one site per person, and ", "client": ""}
+
+
 def show(epsilon: float, digits: int = 3) -> str:
     """An epsilon for people: rounded up, never down.
 
@@ -100,16 +112,17 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
         return REPRODUCIBLE
     plan, hiding = schedule.plan, schedule.hiding
     used = spent.server if schedule.masked else spent.local
+    changed, once = _CHANGES[plan.unit, plan.adjacency], _ONCE[plan.unit]
     seen = "each site's upload included"
     if schedule.masked:
         part = "a sum" if hiding.signed and hiding.random else "the sum"
         honest = f", {hiding.floor_honest} of them honest," if hiding.signed else ""
         seen = f"{part} over at least {_fewest(schedule)} sites{honest} in every round"
     sentence = (
-        "Registering or removing any one patient changes the probability of anything that the server sees in this run, "
+        f"{changed} changes the probability of anything that the server sees in this run, "
         f"{seen}, by at most a factor of e^{_exact(plan.epsilon)} (plus {plan.delta!r}): the budget that each "
         f"site's own filter holds. The executed rounds used e^{show(used)} of it. This assumes {_assumed(schedule)}"
-        "one site and one record per patient, and a sound source of randomness at every honest site."
+        f"{once}a sound source of randomness at every honest site."
     )
     if not schedule.masked:
         return sentence

@@ -27,8 +27,11 @@ class Plan(BaseModel):
     with the server (A is the larger one; at semi-honest `colluders` alone counts, 0 unless stated);
     `dropout_fraction` how many may fall silent (default: a tenth, or `dropout` if that is more). `threshold` t is for
     strength semi-honest alone (default: the smallest with 2t > n). `aggregation` "none" hides nothing, for comparison.
-    Learning: `algorithm`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site does with a feature
-    outside its public range.
+    Claim: `unit`, `adjacency` and `mode` (`fedmeta_privacy.claims`); `task_slots` persons a site may register (unit
+    task), `inner_clip` and `hessian_clip` of the noisy adaptation (mode noisy-inner, where algorithm maml means second
+    order with private Hessian products).
+    Learning: `algorithm`, `loss`, `classes`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site
+    does with a feature outside its public range.
     Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
 
     Raises:
@@ -56,7 +59,12 @@ class Plan(BaseModel):
     epsilon: Annotated[Annotated[float, Field(gt=0, le=100)] | None, BeforeValidator(_none_word)] = 3.0
     delta: float = Field(1e-3, gt=0, lt=1)
     rounds: int = Field(40, ge=1, le=100_000)
+    unit: Literal["record", "task", "client"] = "record"
+    adjacency: Literal["slot", "replace-one", "zero-out"] = "slot"
+    mode: Literal["bounded-glm", "noisy-inner", "task-is-person", "client-vector"] = "bounded-glm"
     algorithm: Literal["maml", "fomaml"] = "maml"
+    loss: Literal["logistic", "cross-entropy"] = "logistic"
+    classes: int = Field(2, ge=2, le=1000)
     aggregation: Literal["mask", "none"] = "mask"
     strength: Literal["malicious", "semi-malicious", "semi-honest"] = "malicious"
     clients: int = Field(10, ge=2, le=2000)
@@ -74,6 +82,9 @@ class Plan(BaseModel):
     inner_steps: int = Field(1, ge=1, le=100)
     support_slots: int = Field(48, ge=1, le=100_000)
     query_slots: int = Field(48, ge=1, le=100_000)
+    task_slots: int = Field(48, ge=1, le=100_000)
+    inner_clip: float = Field(1.0, gt=0, le=1e6)
+    hessian_clip: float = Field(1.0, gt=0, le=1e6)
     support_fraction: float = Field(0.5, gt=0, lt=1)
     outside: Literal["refuse", "clip"] = "refuse"
 
@@ -85,6 +96,21 @@ class Plan(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**63)
     insecure_reproducible: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the model: one for two classes, else one a class."""
+        return 1 if self.loss == "logistic" else self.classes
+
+    @property
+    def unit_slots(self) -> int:
+        """Vectors that a site clips and sums in a round, at most: a public number."""
+        return {"record": self.query_slots, "task": self.task_slots, "client": 1}[self.unit]
+
+    @property
+    def registered_slots(self) -> int:
+        """Units that a site may register."""
+        return self.support_slots + self.query_slots if self.unit == "record" else self.unit_slots
 
     @property
     def dropout_assumed(self) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,13 @@ from fedmeta_privacy.ledger import Json, decimal
 
 from ._version import __version__
 from .algorithms.maml import sigmoid
+from .algorithms.softmax import softmax
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
 from .entropy import role_key
-from .errors import SettingError
+from .errors import ModelRefused, SettingError
 from .federation.accounts import Spent
+from .federation.contribution import Data
 from .federation.identities import (
     Credentials,
     credentials_in_memory,
@@ -41,7 +44,10 @@ from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
 from .plan import Plan
 from .schedule import Schedule, make_schedule
-from .tasks import Task, register
+from .tasks import register, register_persons
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 # Called after every round with the round's report and the model so far; returns numbers for metrics.jsonl.
 # What it computes is the simulator's privilege and not covered by epsilon.
@@ -81,8 +87,31 @@ class Run:
     out: Path | None = None
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities of label 1 for raw features (n, p), by the released model before any adaptation."""
-        return sigmoid(self.codebook.encode(features) @ self.theta)
+        """Probabilities for raw features (n, p), by the released model before any adaptation.
+
+        Of label 1, shape (n,); with loss cross-entropy of every class, (n, C).
+        """
+        rows = self.codebook.encode(features)
+        architecture = self.schedule.architecture
+        if architecture is None:
+            logits = rows @ self.theta.reshape(self.plan.outputs, -1).T
+        else:
+            import torch
+
+            with torch.no_grad():
+                flat, given = torch.from_numpy(self.theta.copy()), torch.from_numpy(rows[:, :-1].copy())
+                logits = architecture.outputs(flat, given).numpy().reshape(len(rows), -1)
+        return sigmoid(logits[:, 0]) if self.plan.loss == "logistic" else softmax(logits)
+
+    def module(self) -> Module:
+        """The released network, with its parameters, as a module of its own.
+
+        Raises:
+            ModelRefused: the run learned a closed-form model.
+        """
+        if self.schedule.architecture is None:
+            raise ModelRefused("this run learned no network", "run", "read `theta`")
+        return self.schedule.architecture.module_at(self.theta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +119,7 @@ class Registered:
     """What a site knows after it has registered its records; `clipped` never leaves it."""
 
     name: str
-    task: Task
+    data: Data
     clipped: int
 
     def note(self, folder: Path) -> None:
@@ -100,19 +129,24 @@ class Registered:
 
 
 def prepare_tasks(plan: Plan, sites: Sequence[SiteRecords], codebook: Codebook) -> dict[int, Registered]:
-    """Each site's task, by client id 1..n, made from its own records alone."""
+    """Each site's task or tasks, by client id 1..n, made from its own records alone.
+
+    Rows are encoded as for the closed-form models; a network has biases of its own and is given them without the
+    constant feature.
+    """
     registered = {}
     for number, site in enumerate(sites, start=1):
         features, clipped = codebook.check_ranges(site.features, on_outside=plan.outside)
-        task = register(
-            codebook.encode(features),
-            site.labels,
-            site.ids,
-            plan=plan,
-            key=role_key(site.name, plan.seed),
-            site=site.name,
-        )
-        registered[number] = Registered(site.name, task, clipped)
+        rows = codebook.encode(features)
+        if plan.mode != "bounded-glm":
+            rows = np.ascontiguousarray(rows[:, :-1])
+        data: Data
+        if plan.unit == "task":
+            data = register_persons(rows, site.labels, site.ids, plan=plan, site=site.name)
+        else:
+            key = role_key(site.name, plan.seed)
+            data = register(rows, site.labels, site.ids, plan=plan, key=key, site=site.name)
+        registered[number] = Registered(site.name, data, clipped)
     return registered
 
 
@@ -122,7 +156,7 @@ def check_one_site_each(sites: Sequence[SiteRecords]) -> None:
     Raises:
         SettingError: an id appears twice.
     """
-    ids = [record for site in sites for record in site.ids]
+    ids = [record for site in sites for record in set(site.ids)]
     if len(set(ids)) != len(ids):
         raise SettingError("a record id appears at two sites", "sites", "register each person at one site")
 
@@ -149,6 +183,7 @@ def federate(
     sites: Sequence[SiteRecords],
     codebook: Codebook,
     *,
+    model: Module | Callable[[], Module] | None = None,
     out: str | Path | None = None,
     watch: Watcher | None = None,
     pilot: str = "arrays",
@@ -161,6 +196,8 @@ def federate(
         plan: settings; `plan.clients` is replaced by the number of sites.
         sites: one per client; rows are checked against the public ranges and refused outside them.
         codebook: public ranges and scaling.
+        model: a `torch.nn.Module`, or a function that makes one, for the modes that take any network; its inputs are
+            the encoded features, its outputs one for loss logistic, one a class for cross-entropy.
         out: folder for the run's files; must be new or empty. None writes nothing.
         watch: sees every round; simulation only.
         pilot: name written into config.toml.
@@ -172,8 +209,21 @@ def federate(
     check_names(sites)
     plan = plan.changed(clients=len(sites))
     check_one_site_each(sites)
-    dimension = len(codebook.features) + 1
-    schedule = make_schedule(plan, clients=len(sites), dimension=dimension, codebook_hash=codebook.digest())
+    architecture = None
+    dimension = (len(codebook.features) + 1) * plan.outputs
+    if model is not None:
+        from .parameters import bind
+
+        architecture = bind(model)
+        architecture.check_fits(len(codebook.features), plan.outputs)
+        dimension = architecture.dimension
+    schedule = make_schedule(
+        plan,
+        clients=len(sites),
+        dimension=dimension,
+        codebook_hash=codebook.digest(),
+        architecture=architecture,
+    )
     registered = prepare_tasks(plan, sites, codebook)
     with ExitStack() as closing:
         release = closing.enter_context(held_interrupts())
@@ -183,7 +233,7 @@ def federate(
         parties = {}
         for number, site in registered.items():
             own = folder.sites / site.name if folder else None
-            parties[number] = LocalSite(number, site.task, schedule, own, disks, credentials=keys.get(number))
+            parties[number] = LocalSite(number, site.data, schedule, own, disks, credentials=keys.get(number))
             closing.callback(parties[number].close)
             if own is not None:
                 site.note(own)
@@ -306,9 +356,9 @@ def _opening(schedule: Schedule, allow_list: str | None) -> dict[str, Json]:
         "software": f"secure-fedmeta {__version__}",
         "behaviour": schedule.behaviour(),
         "seed": schedule.plan.seed,
-        "unit": "record",
-        "adjacency": "slot",
-        "mode": "bounded-glm",
+        "unit": schedule.plan.unit,
+        "adjacency": schedule.plan.adjacency,
+        "mode": schedule.plan.mode,
         "protocol": protocol_line(schedule),
         "allow_list": allow_list,
         "sensitivity": {

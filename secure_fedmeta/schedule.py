@@ -10,31 +10,30 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from fedmeta_crypto.sealed import MAX_SURPLUS
+import numpy as np
+from numpy.typing import NDArray
+
 from fedmeta_privacy import gdp
-from fedmeta_privacy.calibration import Release, budget_shift, noise_scale
-from fedmeta_privacy.claims import Adjacency, Mode, Unit, View, claim
-from fedmeta_privacy.encoding import IntegerEncoding, choose_step
+from fedmeta_privacy.calibration import Release
+from fedmeta_privacy.encoding import IntegerEncoding
 from fedmeta_privacy.errors import PlanError, SurplusRefused
+from fedmeta_privacy.events import DiscreteGaussianSum
 from fedmeta_privacy.ledger import Json, canonical, decimal
-from fedmeta_privacy.noise import REACH_IN_SCALES
-from fedmeta_privacy.sensitivity import Order, RoleSensitivity, logistic_sensitivity
-from fedmeta_privacy.surplus import SurplusNoise, surplus_noise
+from fedmeta_privacy.sensitivity import RoleSensitivity
+from fedmeta_privacy.surplus import SurplusNoise
 
 from .hiding import Hiding, hiding_for
+from .mechanism import InnerRelease, claim_of, inner_counts, inner_releases, upload_sensitivity
+from .noise_plan import Counted, UploadNoise, plan_noise
 from .plan import Plan
+
+if TYPE_CHECKING:
+    from .parameters import Architecture
 
 # Settings of the simulation alone: they change neither what a client sends nor what it means.
 _NOT_BEHAVIOUR = {"dropout", "seed"}
-
-
-class Counted(NamedTuple):
-    """The noise in an opened sum: of how many honest sites, and how many dropped out (0 where that changes nothing)."""
-
-    honest: int
-    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,10 @@ class Schedule:
         hiding: strength and graph; k, t, A, D and c.
         planned_survivors: how many the noise is planned for.
         sensitivity: per role, before encoding.
-        release: what one round releases, in steps.
-        encoding: float to ring.
-        scale: each site's noise in steps, without its removable parts; None without a guarantee.
-        surplus: the law of each site's noise where parts of it are removed; None where none are.
-        limit: mu_B^2 of the budget; infinite without a guarantee.
+        noise: encoding, noise and budget of the uploads; its parts can be asked for here as well.
         codebook_hash: SHA-256 of the public ranges, bound into the masks.
+        inner: noisy sums inside each adaptation (mode noisy-inner).
+        architecture: the network; None for the closed-form models.
         behaviour_digest: SHA-256 of all settings that change what a client sends or what it means.
     """
 
@@ -63,16 +60,39 @@ class Schedule:
     hiding: Hiding
     planned_survivors: int
     sensitivity: RoleSensitivity
-    release: Release
-    encoding: IntegerEncoding
-    scale: float | None
-    limit: float
+    noise: UploadNoise
     codebook_hash: bytes
-    surplus: SurplusNoise | None = None
+    inner: tuple[InnerRelease, ...] = ()
+    architecture: Architecture | None = None
     behaviour_digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "behaviour_digest", hashlib.sha256(canonical(self.behaviour())).digest())
+
+    @property
+    def release(self) -> Release:
+        """What one round releases, in steps."""
+        return self.noise.release
+
+    @property
+    def encoding(self) -> IntegerEncoding:
+        """Float to ring."""
+        return self.noise.encoding
+
+    @property
+    def scale(self) -> float | None:
+        """Each site's noise in steps, without its removable parts; None without a guarantee."""
+        return self.noise.scale
+
+    @property
+    def surplus(self) -> SurplusNoise | None:
+        """The law of each site's noise where parts of it are removed; None where none are."""
+        return self.noise.surplus
+
+    @property
+    def limit(self) -> float:
+        """mu_B^2 of the budget; infinite without a guarantee."""
+        return self.noise.limit
 
     @property
     def masked(self) -> bool:
@@ -99,25 +119,51 @@ class Schedule:
         return self.hiding.honest(survivors, votes)
 
     @property
+    def start(self) -> NDArray[np.float64] | None:
+        """Initial parameters; None for zeros."""
+        return None if self.architecture is None else self.architecture.start
+
+    @property
+    def columns(self) -> int:
+        """Length of an encoded row."""
+        return self.dimension // self.plan.outputs
+
+    @property
+    def shared(self) -> bool:
+        """Whether the uploads' noises add up to hide a unit; not where Hessian products come after the noise."""
+        return len(self.inner) < 2
+
+    @property
     def surplus_parts(self) -> int:
         """D, removable parts of each site's noise; 0 where none is removed."""
         return 0 if self.surplus is None else self.surplus.dropped
 
     def counted(self, survivors: int, votes: int | None = None) -> Counted:
-        """The noise that hides a record from the server in a sum over these survivors."""
+        """The noise that hides a unit from the server in a sum over these survivors."""
         dropped = 0 if self.surplus is None else self.clients - survivors
         return Counted(self.honest(survivors, votes), dropped)
 
     def shift(self, honest: int, dropped: int = 0) -> float:
-        """Squared Gaussian shift of a round with this many honest noises; infinite without any.
+        """Squared Gaussian shift of a round with this many honest noises, of the larger role; infinite without any.
 
         `dropped` sites left it; that changes what stays of each noise if parts of it are removed.
         """
         if self.scale is None or honest < 1:
             return math.inf
-        if self.surplus is not None:
-            return _surplus_shift(self.surplus, self.release, honest=honest, dropped=dropped)
-        return _shift(self.release, self.scale, honest)
+        upload = self.noise.shift(Counted(honest if self.shared else 1, dropped))
+        return max(upload, self.inner_shift)
+
+    @property
+    def inner_shift(self) -> float:
+        """Squared Gaussian shift of a support record by the noisy sums inside one adaptation."""
+        return sum(one.shift for one in self.inner)
+
+    def events(self, honest: int, dropped: int = 0) -> list[DiscreteGaussianSum]:
+        """A round's releases of the costlier role, for another accountant."""
+        upload = self.noise.event(Counted(honest if self.shared else 1, dropped))
+        if upload.mu_squared >= self.inner_shift:
+            return [upload]
+        return [one.release.event(one.scale or 0.0, 1) for one in self.inner for _ in range(one.count)]
 
     @property
     def floor(self) -> Counted:
@@ -169,6 +215,16 @@ class Schedule:
             "step": decimal(self.encoding.step),
             "scale": None if self.scale is None else decimal(self.scale),
             "codebook": self.codebook_hash.hex(),
+            "architecture": None if self.architecture is None else self.architecture.digest.hex(),
+            "inner": [
+                {
+                    "count": one.count,
+                    "clip": decimal(one.clip_norm),
+                    "step": decimal(one.encoding.step),
+                    "scale": None if one.scale is None else decimal(one.scale),
+                }
+                for one in self.inner
+            ],
         }
         if self.surplus is not None:
             body["surplus"] = {
@@ -183,16 +239,24 @@ class Schedule:
 
 
 # Asked for many times a round with the same few arguments.
-_shift = lru_cache(maxsize=1024)(Release.shift)
-_surplus_shift = lru_cache(maxsize=1024)(SurplusNoise.shift)
 _epsilon = lru_cache(maxsize=1024)(gdp.epsilon_upper)
 
 
-def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: bytes = bytes(32)) -> Schedule:
+def make_schedule(
+    plan: Plan,
+    *,
+    clients: int,
+    dimension: int,
+    codebook_hash: bytes = bytes(32),
+    architecture: Architecture | None = None,
+) -> Schedule:
     """Work out a plan for `clients` sites and a model of `dimension` parameters.
+
+    `architecture` is the network of a mode that takes any; the closed-form models of mode bounded-glm have none.
 
     Raises:
         PlanError: the plan has no guarantee, or cannot run; the reason is in the text.
+        UnsupportedClaim: unit, adjacency and mode that nothing is proved for.
         EncodingOverflow: the sum could leave the ring.
 
     Example:
@@ -201,43 +265,40 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         (6, True)
     """
     hiding = hiding_for(plan, clients)
-    survivors = _planned_survivors(plan, hiding)
     _check_delta(plan, clients)
-    claim(Unit.RECORD, View.SERVER, Adjacency.SLOT, Mode.BOUNDED_GLM)
-    sensitivity = logistic_sensitivity(
-        order=Order.SECOND if plan.algorithm == "maml" else Order.FIRST,
-        row_bound=plan.row_bound,
-        inner_lr=plan.inner_lr,
-        inner_steps=plan.inner_steps,
-        support_slots=plan.support_slots,
-        query_slots=plan.query_slots,
-        clip_norm=plan.clip_norm,
-        dimension=dimension,
-    )
-    encoding = IntegerEncoding(choose_step(sensitivity.worst, dimension), dimension, plan.modulus_bits)
-    removable = plan.dropout_noise == "surplus" and plan.epsilon is not None
-    # In each sum a site's noise is one draw, or one for its base and one for each part.
-    draws = clients * (1 + hiding.graph.dropped) if removable else clients
-    release = Release(encoding.l2_sensitivity(sensitivity.worst), dimension, draws)
-    scale, surplus, limit = None, None, math.inf
-    if plan.epsilon is not None:
-        limit = budget_shift(plan.epsilon, plan.delta, release=release, rounds=plan.rounds)
-    if removable:
-        surplus = _surplus(plan, hiding, release, limit)
-        scale = surplus.scales[0]
-    elif plan.epsilon is not None:
-        scale = noise_scale(
-            limit,
-            release=release,
-            rounds=plan.rounds,
-            planned_honest=hiding.honest(survivors),
-            floor_honest=hiding.floor_honest,
+    row = claim_of(plan, network=architecture is not None)
+    _check_model(plan, dimension, architecture)
+    sensitivity = upload_sensitivity(plan, row, dimension)
+    shared = len(inner_counts(plan)) < 2
+    if not shared and plan.dropout_noise == "surplus":
+        raise SurplusRefused(
+            "surplus noise in mode noisy-inner, second order: Hessian products come after a site's noise there, so no "
+            "part of it can be taken off the sum",
+            "use algorithm fomaml, or over-provision",
         )
-    encoding.check_room(
-        parties=clients,
-        largest_coordinate=plan.query_slots * sensitivity.query,
-        noise_reach=math.ceil(REACH_IN_SCALES * (scale or 0.0)) if surplus is None else surplus.reach,
+    survivors = _planned_survivors(plan, hiding)
+    noise = plan_noise(
+        plan,
+        hiding,
+        sensitivity=sensitivity.worst,
+        dimension=dimension,
+        inner=sum(count for count, _ in inner_counts(plan)),
+        planned=hiding.honest(survivors) if shared else 1,
+        floor=hiding.floor_honest if shared else 1,
     )
+    dropped = 0 if noise.surplus is None else clients - survivors
+    planned = Counted(hiding.honest(survivors) if shared else 1, dropped)
+    inner = inner_releases(plan, row, dimension, allowance=None if noise.scale is None else noise.shift(planned))
+    reach, largest = (
+        noise.reach,
+        plan.unit_slots * (sensitivity.query if plan.mode == "bounded-glm" else plan.clip_norm),
+    )
+    if not shared:  # the products come after the noise
+        _, product = inner
+        step = product.clip_norm + product.largest_noise / plan.support_slots
+        largest += reach * noise.encoding.step + product.count * plan.inner_lr * step
+        reach = 0
+    noise.encoding.check_room(parties=clients, largest_coordinate=largest, noise_reach=reach)
     return Schedule(
         plan=plan,
         clients=clients,
@@ -245,44 +306,31 @@ def make_schedule(plan: Plan, *, clients: int, dimension: int, codebook_hash: by
         hiding=hiding,
         planned_survivors=survivors,
         sensitivity=sensitivity,
-        release=release,
-        encoding=encoding,
-        scale=scale,
-        limit=limit,
+        noise=noise,
         codebook_hash=codebook_hash,
-        surplus=surplus,
+        inner=inner,
+        architecture=architecture,
     )
 
 
-def _surplus(plan: Plan, hiding: Hiding, release: Release, limit: float) -> SurplusNoise:
-    """Noise in D removable parts, where the server can be held to the number of sites that dropped out."""
-    instead = 'over-provision (dropout_noise = "over-provision")'
-    if not hiding.masked:
-        raise SurplusRefused("surplus noise is taken off a sum, and this run masks none", f"mask the sum, or {instead}")
-    if hiding.graph.neighbours != hiding.clients - 1:
-        raise SurplusRefused(
-            f"surplus noise on a {hiding.graph_name}: a part of its sum could be opened, with less noise than planned",
-            f"use fewer sites, or {instead}",
-        )
-    if hiding.graph.dropped > MAX_SURPLUS:
-        raise SurplusRefused(f"{hiding.graph.dropped} parts of noise, {MAX_SURPLUS} at most", instead)
-    return surplus_noise(
-        limit,
-        release=release,
-        rounds=plan.rounds,
-        clients=hiding.clients,
-        corrupt=hiding.colluders,
-        dropped=hiding.graph.dropped,
-    )
+def _check_model(plan: Plan, dimension: int, architecture: Architecture | None) -> None:
+    if plan.loss == "logistic" and plan.classes != 2:
+        raise PlanError(f"{plan.classes} classes with the logistic loss", "use loss=cross-entropy")
+    if architecture is None and plan.mode != "bounded-glm":
+        raise PlanError(f"mode {plan.mode} needs a network", "pass one as `model`")
+    if architecture is None and dimension % plan.outputs:
+        raise PlanError(f"{dimension} parameters are not {plan.outputs} rows of features", "use a multiple")
+    if architecture is not None and architecture.dimension != dimension:
+        raise PlanError(f"the network has {architecture.dimension} parameters, not {dimension}", "state its own number")
 
 
 def _check_delta(plan: Plan, clients: int) -> None:
     """Compare delta with the registered slots, a public bound on N: the count of records is not for telling."""
-    slots = clients * (plan.support_slots + plan.query_slots)
+    slots = clients * plan.registered_slots
     if plan.epsilon is not None and plan.delta >= 1 / slots:
         raise PlanError(
             f"delta={plan.delta:g} is not below 1/N = {1 / slots:.3g} (N = {slots} registered slots): publishing one "
-            "whole record at random would satisfy it",
+            f"whole {plan.unit} at random would satisfy it",
             f"choose delta <= {0.5 / slots:.1g}",
         )
 

@@ -61,10 +61,13 @@ def check_task(task: Task, plan: Plan, *, dimension: int, site: str) -> None:
                 f"site {site} has more {role} records than its {slots} registered slots",
                 f"raise {role}_slots in the plan of all sites, or register fewer records",
             )
-        if not np.isfinite(rows).all() or not (np.linalg.norm(rows, axis=1) <= plan.row_bound * (1 + 2.0**-30)).all():
+        bounded = plan.mode != "bounded-glm" or (np.linalg.norm(rows, axis=1) <= plan.row_bound * (1 + 2.0**-30)).all()
+        if not np.isfinite(rows).all() or not bounded:
             raise SettingError("a row is longer than the norm bound or not finite", f"site {site}", _ENCODE)
-        if not np.isin(labels, (0.0, 1.0)).all():
+        if plan.loss == "logistic" and not np.isin(labels, (0.0, 1.0)).all():
             raise SettingError("a label is neither 0 nor 1", f"site {site}", "use two classes, coded 0 and 1")
+        if not np.isin(labels, np.arange(float(plan.classes))).all():
+            raise SettingError("a label is no class", f"site {site}", f"code the classes 0 to {plan.classes - 1}")
 
 
 _ENCODE = "encode the records with the run's codebook"
@@ -106,9 +109,54 @@ def register(
             f"site {site}",
             "let it use the released model instead",
         )
-    if len(set(ids)) != len(ids):
+    if plan.unit == "record" and len(set(ids)) != len(ids):
         raise SettingError("ids repeat: one person would be counted twice", f"site {site}", "merge a person's rows")
     support = np.array([is_support(record_id, key, plan.support_fraction) for record_id in ids])
     task = Task(rows[support], labels[support], rows[~support], labels[~support])
     check_task(task, plan, dimension=rows.shape[1], site=site)
     return task
+
+
+def check_tasks(tasks: tuple[Task, ...], plan: Plan, *, dimension: int, site: str) -> None:
+    """As `check_task` for a site whose units are persons: at most `task_slots` of them, each with its own rows.
+
+    Raises:
+        TooManyRecords, SettingError: as `check_task`.
+    """
+    if len(tasks) > plan.task_slots:
+        raise TooManyRecords(
+            f"site {site} has more persons than its {plan.task_slots} registered slots",
+            "raise task_slots in the plan of all sites, or register fewer persons",
+        )
+    room = plan.changed(support_slots=100_000, query_slots=100_000)  # inside a person nothing is counted
+    for task in tasks:
+        check_task(task, room, dimension=dimension, site=site)
+
+
+def register_persons(
+    rows: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    ids: Sequence[str],
+    *,
+    plan: Plan,
+    site: str,
+) -> tuple[Task, ...]:
+    """Make each person one task: all rows under one id, in their order, the first part for support.
+
+    How a person's rows are split concerns that person alone, so counts may decide it: the clip bounds the whole task.
+
+    Raises:
+        TooManyRecords: more persons than slots.
+        SettingError: rows or labels that no task can be made of.
+    """
+    places: dict[str, list[int]] = {}
+    for place, person in enumerate(ids):
+        places.setdefault(person, []).append(place)
+    tasks = []
+    for where in places.values():
+        cut = min(round(len(where) * plan.support_fraction), len(where) - 1)
+        support, query = where[:cut], where[cut:]
+        tasks.append(Task(rows[support], labels[support], rows[query], labels[query]))
+    made = tuple(tasks)
+    check_tasks(made, plan, dimension=rows.shape[1], site=site)
+    return made

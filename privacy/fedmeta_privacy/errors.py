@@ -15,7 +15,8 @@ PrivacyError(code, what, remedy)
 ├── NotAFilter             SFM-311  an odometer that was asked to decide
 ├── MixedAdjacency         SFM-312  one epsilon for events of two adjacencies
 ├── NotDominated           SFM-313  a round beyond the event declared before the run
-└── SurplusRefused         SFM-320  noise in removable parts that nothing is proved for
+├── SurplusRefused         SFM-320  noise in removable parts that nothing is proved for
+└── UnprovedAdaptation     SFM-322  an adaptation that no record-level bound is proved for
 """
 
 from __future__ import annotations
@@ -161,3 +162,9 @@ class SurplusRefused(PrivacyError):
     """Noise in removable parts for which nothing is proved: parts too small, or nobody honest left."""
 
     code = "SFM-320"
+
+
+class UnprovedAdaptation(PrivacyError):
+    """An adaptation rule outside the record-level proofs."""
+
+    code = "SFM-322"

@@ -44,9 +44,10 @@ def _frozen(values: NDArray[np.generic]) -> Float:
 class SiteRecords:
     """The records of one site, before encoding; they never leave it.
 
-    `features` is (n, p) float64 in the units of the codebook, `labels` is (n,) float64 of 0.0 and 1.0, `ids`
-    holds n unique strings that stay the same for a person over the whole run (a record's role is a keyed hash
-    of its id). The arrays are copied and made read-only. Raises RecordsError (SFM-130) for anything else.
+    `features` is (n, p) float64 in the units of the codebook, `labels` is (n,) float64 of 0.0 and 1.0 (or of whole
+    numbers below `classes`), `ids` holds n unique strings that stay the same for a person over the whole run (a
+    record's role is a keyed hash of its id). With `rows_repeat`, several rows may carry the id of one person. The
+    arrays are copied and made read-only. Raises RecordsError (SFM-130) for anything else.
 
     >>> site = SiteRecords("hospital-01", np.array([[1.0, 2.0]]), np.array([1.0]), ("patient-0007",))
     >>> len(site), site.take([0]).ids
@@ -57,6 +58,8 @@ class SiteRecords:
     features: Float
     labels: Float
     ids: tuple[str, ...]
+    classes: int = 2
+    rows_repeat: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -79,11 +82,13 @@ class SiteRecords:
         if not np.isfinite(features).all():
             column = int(np.flatnonzero(~np.isfinite(features).all(axis=0))[0])
             raise self._error(f"feature column {column} holds NaN or infinity", "impute or remove such records")
-        if not np.isin(labels, (0.0, 1.0)).all():
-            raise self._error("labels are not binary", "use 0 and 1")
+        if not np.isin(labels, np.arange(float(self.classes))).all():
+            if self.classes == 2:
+                raise self._error("labels are not binary", "use 0 and 1")
+            raise self._error(f"labels are not classes 0 to {self.classes - 1}", "code the classes from 0")
         if not all(isinstance(name, str) and name and name.isprintable() for name in ids):
             raise self._error("an id is not a non-empty string", "use one stable string for each person")
-        if len(set(ids)) != len(ids):
+        if len(set(ids)) != len(ids) and not self.rows_repeat:
             raise self._error("ids are not unique", "use one record and one stable id for each person")
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "labels", labels)
@@ -99,7 +104,8 @@ class SiteRecords:
     def take(self, index: list[int] | NDArray[np.intp]) -> SiteRecords:
         """The records at these positions, in this order, under the same site name."""
         chosen = np.asarray(index, dtype=np.intp)
-        return SiteRecords(self.name, self.features[chosen], self.labels[chosen], tuple(self.ids[i] for i in chosen))
+        ids = tuple(self.ids[i] for i in chosen)
+        return SiteRecords(self.name, self.features[chosen], self.labels[chosen], ids, self.classes, self.rows_repeat)
 
     def _error(self, what: str, remedy: str) -> RecordsError:
         return RecordsError("SFM-130", what, f"site {self.name!r}", remedy)

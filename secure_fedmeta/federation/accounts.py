@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedmeta_privacy.claims import View
-from fedmeta_privacy.events import DiscreteGaussianSum, Event, NonPrivate
+from fedmeta_privacy.events import Event, NonPrivate
 
-from ..schedule import Counted, Schedule
+from ..noise_plan import Counted
+from ..schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +106,12 @@ class Accounts:
         )
 
     def events(self) -> list[Event]:
-        """The worst site's releases to the server, one event per round: what a second accountant reads."""
+        """The worst site's releases to the server, those of a round's costlier role: what a second accountant reads."""
         schedule = self._schedule
         if schedule.scale is None:
             return [NonPrivate()]
         worst = max(self._server.values(), key=self._shift)
-        return [event for counted, rounds in sorted(worst.items()) for event in [self._event(counted)] * rounds]
-
-    def _event(self, counted: Counted) -> DiscreteGaussianSum:
-        schedule = self._schedule
-        assert schedule.scale is not None
-        if schedule.surplus is not None:
-            return schedule.surplus.event(schedule.release, honest=counted.honest, dropped=counted.dropped)
-        return schedule.release.event(schedule.scale, counted.honest)
+        return [event for counted, rounds in sorted(worst.items()) for event in schedule.events(*counted) * rounds]
 
     def _shift(self, book: Mapping[Counted, int]) -> float:
         return sum(rounds * self._schedule.shift(*counted) for counted, rounds in book.items())

@@ -18,10 +18,9 @@ from fedmeta_privacy.errors import BudgetExceeded
 from fedmeta_privacy.noise import DiscreteGaussian
 from fedmeta_privacy.surplus import samplers
 
-from ..algorithms import contributions
 from ..schedule import Schedule
-from ..tasks import Task, check_task
 from . import plain
+from .contribution import Data, check_data, contribution_of
 from .identities import Credentials
 from .model import model_from_bytes
 from .surplus import own_parts
@@ -45,7 +44,7 @@ class SiteClient:
     def __init__(
         self,
         client_id: int,
-        task: Task,
+        data: Data,
         schedule: Schedule,
         budget: GdpFilter,
         *,
@@ -54,18 +53,18 @@ class SiteClient:
         seen_sessions: frozenset[bytes] = frozenset(),
         entropy: Entropy = os.urandom,
     ) -> None:
-        """Hold a registered task; nothing is sent before an announcement arrives.
+        """Hold registered records (one task, or one a person); nothing is sent before an announcement arrives.
 
         `credentials` are its key and the allow-list, without which it refuses every signed round; `last_round` and
         `seen_sessions` come from its own disk, and it takes part in none of them again.
 
         Raises:
-            TooManyRecords, SettingError: the task is not what the sensitivity proof asks for.
+            TooManyRecords, SettingError, ModelRefused: they are not what the sensitivity proof asks for.
         """
-        check_task(task, schedule.plan, dimension=schedule.dimension, site=str(client_id))
+        check_data(schedule, data, site=str(client_id))
         self.client_id = client_id
         self.budget = budget
-        self._task = task
+        self._contribution = contribution_of(schedule, data)
         self._schedule = schedule
         self._credentials = credentials
         self._seen_sessions = seen_sessions
@@ -149,7 +148,8 @@ class SiteClient:
         if schedule.scale is not None:
             charge = (self.budget.charge(round=session.parameters.round, shift=schedule.floor_shift),)
             words = Keystream(self._entropy(16)).words
-        steps = self._release(contributions(theta, self._task, schedule.plan), words)
+        steps = self._release(self._contribution.units(theta, words), words)
+        steps = self._contribution.finish(steps, words)
         if schedule.surplus is not None:
             own, dimension = schedule.surplus, schedule.dimension
             steps = steps + own_parts(own, seeds, session=session.session, dimension=dimension)

@@ -14,7 +14,7 @@ Float = NDArray[np.float64]
 class OuterOptimizer:
     """SGD with momentum, or Adam (Kingma and Ba 2015, arXiv 1412.6980v9), on the mean meta-gradient.
 
-    The mean is over a public constant, planned survivors times query slots, never over what was counted. With
+    The mean is over a public constant, planned survivors times a site's slots, never over what was counted. With
     `tail_average` f, the released model is the mean of the last f of all planned iterates (Polyak and Juditsky 1992).
 
     Example:
@@ -23,10 +23,10 @@ class OuterOptimizer:
         [-1.0, 0.0]
     """
 
-    def __init__(self, plan: Plan, *, dimension: int, survivors: int) -> None:
-        self.theta: Float = np.zeros(dimension)
+    def __init__(self, plan: Plan, *, dimension: int, survivors: int, start: Float | None = None) -> None:
+        self.theta: Float = np.zeros(dimension) if start is None else start.copy()
         self._plan = plan
-        self._divisor = float(survivors * plan.query_slots)
+        self._divisor = float(survivors * plan.unit_slots)
         self._first: Float = np.zeros(dimension)
         self._second: Float = np.zeros(dimension)
         self._steps = 0

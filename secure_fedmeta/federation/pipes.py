@@ -26,7 +26,7 @@ import numpy as np
 from fedmeta_crypto import SERVER, Outgoing, ProtocolError, Step
 from fedmeta_privacy.errors import PrivacyError
 
-from ..errors import FileError, RemoteRefusal
+from ..errors import FileError, ModelRefused, RemoteRefusal
 from ..plan import Plan
 from ..schedule import Schedule, make_schedule
 from ..tasks import Task
@@ -66,6 +66,8 @@ def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule, *, 
 
     `allow_list` is where the process finds the public keys of all parties; signed rounds need it.
     """
+    if schedule.architecture is not None:
+        raise ModelRefused("a network cannot be sent to a site's process", "site", "run its sites in one process")
     arrays = {name: getattr(task, name) for name in Task.__slots__}
     records = io.BytesIO()
     np.savez(records, allow_pickle=False, **arrays)

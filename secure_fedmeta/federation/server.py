@@ -27,7 +27,8 @@ from fedmeta_privacy.ledger import Json, LedgerChain, decimal
 from fedmeta_privacy.sensitivity import check_model
 
 from ..errors import RunError
-from ..schedule import Counted, Schedule
+from ..noise_plan import Counted
+from ..schedule import Schedule
 from .accounts import Accounts, Spent
 from .conduct import Conduct, answered_dealers, missing_shares
 from .identities import Credentials
@@ -82,7 +83,12 @@ class Server:
             )
         self.schedule = schedule
         self.cohort = cohort
-        self.outer = OuterOptimizer(schedule.plan, dimension=schedule.dimension, survivors=schedule.planned_survivors)
+        self.outer = OuterOptimizer(
+            schedule.plan,
+            dimension=schedule.dimension,
+            survivors=schedule.planned_survivors,
+            start=schedule.start,
+        )
         self.accounts = Accounts(schedule, cohort)
         self.round = 0
         self.closed: RoundClosed | None = None

@@ -22,8 +22,8 @@ from fedmeta_privacy.errors import PrivacyError
 from ..entropy import site_entropy
 from ..errors import RemoteRefusal, RunError
 from ..schedule import Schedule
-from ..tasks import Task
 from .client import SiteClient
+from .contribution import Data
 from .dropouts import dropout_pattern
 from .identities import Credentials
 from .server import RoundClosed, Server
@@ -64,7 +64,7 @@ class LocalSite:
     def __init__(
         self,
         client_id: int,
-        task: Task,
+        data: Data,
         schedule: Schedule,
         folder: Path | None = None,
         disks: GroupCommit | None = None,
@@ -76,7 +76,7 @@ class LocalSite:
         self._stored = SiteStorage(folder, limit, disks or GroupCommit()) if folder is not None else None
         self.client = SiteClient(
             client_id,
-            task,
+            data,
             schedule,
             self._stored.budget if self._stored else GdpFilter(limit),
             credentials=credentials,

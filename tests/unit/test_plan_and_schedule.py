@@ -4,11 +4,13 @@ import itertools
 import math
 
 import pytest
+import torch
 
 from fedmeta_privacy import gdp
 from fedmeta_privacy.errors import EncodingOverflow, PlanError
 from secure_fedmeta.errors import FileError, SettingError
 from secure_fedmeta.hiding import hiding_for
+from secure_fedmeta.parameters import bind
 from secure_fedmeta.plan import Plan
 from secure_fedmeta.schedule import make_schedule
 
@@ -244,9 +246,12 @@ def test_a_clip_below_the_support_role_does_not_lower_the_noise():
     assert noise(0.6)[0] > 1.9 * enough
 
 
-def digest(*, clients=10, codebook_hash=bytes(32), **settings):
+def digest(*, clients=10, codebook_hash=bytes(32), dimension=31, architecture=None, **settings):
     plan = Plan.make({"planned_survivors": 9} | settings)
-    return make_schedule(plan, clients=clients, dimension=31, codebook_hash=codebook_hash).behaviour_digest
+    made = make_schedule(
+        plan, clients=clients, dimension=dimension, codebook_hash=codebook_hash, architecture=architecture
+    )
+    return made.behaviour_digest
 
 
 def test_simulation_settings_leave_the_behaviour_alone():
@@ -281,16 +286,31 @@ OTHER = {
     "support_slots": 47,
     "query_slots": 47,
     "support_fraction": 0.4,
+    "task_slots": 47,
+    "inner_clip": 0.9,
+    "hessian_clip": 0.9,
     "outer": "adam",
     "outer_lr": 29.0,
     "outer_momentum": 0.5,
     "tail_average": 0.25,
     "insecure_reproducible": True,
 }
+# These go together: a unit has its mode and its adjacency.
+MODES = [
+    {"mode": "noisy-inner"},
+    {"mode": "noisy-inner", "algorithm": "fomaml"},
+    {"mode": "noisy-inner", "adjacency": "replace-one"},
+    {"mode": "task-is-person", "unit": "task"},
+    {"mode": "client-vector", "unit": "client", "adjacency": "zero-out"},
+    {"loss": "cross-entropy"},
+    {"loss": "cross-entropy", "classes": 3},
+    {"adjacency": "replace-one"},
+]
 
 
 def test_every_setting_is_either_bound_or_simulation_only():
-    assert set(OTHER) | {"dropout", "seed"} == set(Plan.model_fields)
+    together = {name for settings in MODES for name in settings}
+    assert set(OTHER) | {"dropout", "seed"} | together == set(Plan.model_fields)
     base = digest()
     changed = {
         name: digest(**({"strength": "semi-honest", name: value} if name == "threshold" else {name: value}))
@@ -299,6 +319,18 @@ def test_every_setting_is_either_bound_or_simulation_only():
     assert base not in changed.values()
     assert len(set(changed.values())) == len(changed)
     assert digest(codebook_hash=b"\x01" * 32) != base
+
+
+def test_every_mode_and_every_network_is_bound():
+    network, other = bind(torch.nn.Linear(5, 1)), bind(torch.nn.Linear(5, 1, bias=False))
+    digests = []
+    for settings in MODES:
+        if "mode" in settings:
+            digests.append(digest(dimension=6, architecture=network, **settings))
+        else:
+            digests.append(digest(dimension=30, **settings))
+    digests += [digest(dimension=30), digest(dimension=5, architecture=other, **MODES[0])]
+    assert len(set(digests)) == len(digests)
 
 
 def test_the_behaviour_hash_binds_the_model():

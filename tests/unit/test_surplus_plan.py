@@ -16,7 +16,8 @@ from fedmeta_crypto.wire import MessageType
 from fedmeta_privacy.errors import EncodingOverflow, PrivacyError, SurplusRefused
 from secure_fedmeta.federation.dropouts import PHASES
 from secure_fedmeta.guarantee import guarantee_sentence, protocol_line, worst_case_lines
-from secure_fedmeta.schedule import Counted, make_schedule
+from secure_fedmeta.noise_plan import Counted
+from secure_fedmeta.schedule import make_schedule
 
 IDS = tuple(range(1, 11))
 

@@ -57,7 +57,7 @@ def test_killed_between_line_and_witness_the_journal_is_ahead_and_counts(used):
 
 
 def test_rolled_back_and_charged_anew_is_not_the_witnessed_journal(used):
-    kind, lines, witnesses = used
+    kind, _, witnesses = used
     make, charge = CHARGED[kind]
     other = make()
     forged = b"".join(charge(other, number) for number in (11, 12, 13, 14))

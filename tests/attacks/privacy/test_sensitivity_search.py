@@ -146,15 +146,6 @@ def test_query_role_attains_its_bound(order, clip):
     assert 0.9 * bound < found <= bound
 
 
-def test_one_step_hessian_term_does_not_cover_many_steps():
-    """The trap of using the K = 1 bound times K at large K with m = n = 1000 slots."""
-    slots, steps = 1000, 8
-    plan = plan_for(Order.SECOND, steps, slots, 7.9)
-    one = bounds_for(plan_for(Order.SECOND, 1, slots, 7.9), Order.SECOND).support
-    many = bounds_for(plan, Order.SECOND).support
-    assert many > steps * one
-
-
 def test_more_records_than_slots_would_break_the_bound():
     """Why the cap is checked: beyond it, a step can stretch differences and the query bound is exceeded."""
     plan = plan_for(Order.SECOND, 1, 1, 8.0)

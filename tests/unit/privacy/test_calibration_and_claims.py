@@ -4,8 +4,7 @@ from hypothesis import strategies as st
 
 from fedmeta_privacy import gdp
 from fedmeta_privacy.calibration import SAMPLER_VARIATION, Release, budget_shift, noise_scale
-from fedmeta_privacy.claims import Adjacency, Mode, Unit, View, claim
-from fedmeta_privacy.errors import PlanError, UnsupportedClaim
+from fedmeta_privacy.errors import PlanError
 from fedmeta_privacy.noise import LARGEST_SCALE, DiscreteGaussian
 
 
@@ -42,23 +41,3 @@ def test_impossible_targets():
 def test_stated_sampler_variation_covers_the_largest_table():
     for scale in (3.2, 5000.0, 2.0**14 + 1, LARGEST_SCALE):
         assert DiscreteGaussian(scale).total_variation < SAMPLER_VARIATION / 16
-
-
-def test_claim_table():
-    held = [
-        (unit, view, adjacency, mode)
-        for unit in Unit
-        for view in View
-        for adjacency in Adjacency
-        for mode in Mode
-        if _holds(unit, view, adjacency, mode)
-    ]
-    assert held == [(Unit.RECORD, view, Adjacency.SLOT, Mode.BOUNDED_GLM) for view in View]
-
-
-def _holds(*combination):
-    try:
-        return bool(claim(*combination).sees)
-    except UnsupportedClaim as refusal:
-        assert "SFM-302" in str(refusal) and "not offered" in str(refusal)
-        return False

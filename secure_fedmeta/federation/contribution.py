@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model to what a site clips, sums and sends: one class per mode, one interface."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_privacy.noise import Words
+from fedmeta_privacy.sensitivity import check_model
+
+from ..algorithms import maml, softmax
+from ..engines import Engine
+from ..schedule import Schedule
+from ..tasks import Task, check_task, check_tasks
+
+Float = NDArray[np.float64]
+Data = Task | tuple[Task, ...]
+
+
+class Contribution(Protocol):
+    """`units` gives one row a unit, to be clipped and summed with noise; `finish` may go on from that noisy sum.
+
+    Neither may raise, wait or count on account of what the records are: a row that is not finite counts as zero later.
+    """
+
+    def units(self, theta: Float, words: Words | None) -> Float:
+        """Shape (units, P)."""
+
+    def finish(self, steps: NDArray[np.int64], words: Words | None) -> NDArray[np.int64]:
+        """Steps to steps, (P,)."""
+
+
+class _Plain:
+    """What is uploaded is the noisy sum itself."""
+
+    def finish(self, steps: NDArray[np.int64], words: Words | None) -> NDArray[np.int64]:  # noqa: ARG002
+        """Nothing is left to do."""
+        return steps
+
+
+class ClosedForm(_Plain):
+    """Mode bounded-glm: per-record meta-gradients of logistic or softmax regression."""
+
+    def __init__(self, schedule: Schedule, task: Task) -> None:
+        self._plan, self._task = schedule.plan, task
+        self._of = maml.contributions if schedule.plan.loss == "logistic" else softmax.contributions
+
+    def units(self, theta: Float, words: Words | None) -> Float:  # noqa: ARG002
+        """One row a query record."""
+        return self._of(theta, self._task, self._plan)
+
+
+class Persons(_Plain):
+    """Mode task-is-person: each person's meta-gradient. Mode client-vector: one task, which is the whole site."""
+
+    def __init__(self, engine: Engine, tasks: tuple[Task, ...]) -> None:
+        self._engine, self._tasks = engine, tasks
+
+    def units(self, theta: Float, words: Words | None) -> Float:  # noqa: ARG002
+        """One row a task."""
+        check_model(theta)
+        return self._engine.meta_gradients(theta, self._tasks)
+
+
+def contribution_of(schedule: Schedule, data: Data) -> Contribution:
+    """What the site's mode makes of its registered records."""
+    plan = schedule.plan
+    if plan.mode == "bounded-glm" and isinstance(data, Task):
+        return ClosedForm(schedule, data)
+    engine = engine_of(schedule)
+    if plan.mode == "noisy-inner" and isinstance(data, Task):
+        from ..algorithms.noisy_inner import NoisyInner
+
+        return NoisyInner(schedule, engine, data)
+    return Persons(engine, (data,) if isinstance(data, Task) else data)
+
+
+def engine_of(schedule: Schedule) -> Engine:
+    """The engine that computes a network's gradients."""
+    from ..engines.loop import LoopEngine
+
+    plan, architecture = schedule.plan, schedule.architecture
+    assert architecture is not None  # `make_schedule` saw to it
+    return LoopEngine(
+        architecture,
+        loss=plan.loss,
+        inner_lr=plan.inner_lr,
+        inner_steps=plan.inner_steps,
+        second_order=plan.algorithm == "maml",
+    )
+
+
+def check_data(schedule: Schedule, data: Data, *, site: str) -> None:
+    """Check a site's registered records where they are held, before the run.
+
+    Raises:
+        TooManyRecords, SettingError: they are not what the sensitivity proof asks for.
+        ModelRefused: the network does not take such rows.
+    """
+    plan, architecture = schedule.plan, schedule.architecture
+    tasks = (data,) if isinstance(data, Task) else data
+    columns = schedule.columns if architecture is None else tasks[0].query_rows.shape[-1] if tasks else 1
+    if architecture is not None and tasks:
+        architecture.check_fits(columns, plan.outputs)
+    if isinstance(data, Task):
+        check_task(data, plan, dimension=columns, site=site)
+    else:
+        check_tasks(data, plan, dimension=columns, site=site)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network and its flat vector: the round carries one float64 vector, a module has named tensors."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from .errors import ModelRefused
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Architecture:
+    """A network whose parameters are its only state, in float64.
+
+    Attributes:
+        names, shapes: of the parameters, in the order of the flat vector.
+        start: the initial parameters, flat, (P,); public.
+        digest: SHA-256 of names, shapes and the printed form of the module; bound into the masks.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    start: Float
+    digest: bytes
+    _module: torch.nn.Module = field(repr=False)
+
+    @property
+    def dimension(self) -> int:
+        """P, parameters in all."""
+        return len(self.start)
+
+    def unflatten(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Views of a flat vector by name; differentiable."""
+        sizes = [int(np.prod(shape, dtype=np.int64)) for shape in self.shapes]
+        parts = torch.split(flat, sizes)
+        return {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
+
+    def outputs(self, flat: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """The network's outputs for rows (n, p) at these parameters."""
+        result: torch.Tensor = functional_call(self._module, self.unflatten(flat), (rows,))
+        return result
+
+    def module_at(self, theta: Float) -> torch.nn.Module:
+        """A module of its own with these parameters."""
+        module = copy.deepcopy(self._module)
+        parts = self.unflatten(torch.from_numpy(np.array(theta, dtype=np.float64)))
+        module.load_state_dict(parts)
+        return module
+
+    def check_fits(self, inputs: int, outputs: int) -> None:
+        """Try two rows that hold no data: shapes must fit, and a second time must give the same.
+
+        Raises:
+            ModelRefused: the network does not take such rows, gives another number of outputs, or draws random numbers.
+        """
+        rows, flat = torch.ones(2, inputs, dtype=torch.float64), torch.from_numpy(self.start.copy())
+        try:
+            with torch.no_grad():
+                first, second, alone = self.outputs(flat, rows), self.outputs(flat, rows), self.outputs(flat, rows[:1])
+        except (RuntimeError, ValueError, TypeError, LookupError) as error:
+            raise _refused(f"it does not take rows of {inputs} features ({type(error).__name__})", _SHAPES) from None
+        shapes = {(2, outputs), (2,)} if outputs == 1 else {(2, outputs)}
+        if tuple(first.shape) not in shapes or alone.shape != (1, *first.shape[1:]):
+            raise _refused(f"two rows give outputs of shape {tuple(first.shape)}, not (2, {outputs})", _SHAPES)
+        if not torch.equal(first, second):
+            raise _refused("the same rows give other outputs a second time", "make the forward pass deterministic")
+
+
+_SHAPES = "make its inputs the features and its outputs what the loss asks for"
+
+
+def bind(model: torch.nn.Module | Callable[[], torch.nn.Module]) -> Architecture:
+    """Take a copy of a module, or of what a factory returns, in float64.
+
+    Raises:
+        ModelRefused: no module; state besides its parameters (buffers, running statistics); batch normalisation, which
+            mixes the rows of different records; dropout while training, which draws random numbers; parameters that are
+            shared, lazy or none.
+
+    Example:
+        >>> bind(torch.nn.Linear(2, 1)).names
+        ('weight', 'bias')
+        >>> bind(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)))
+        Traceback (most recent call last):
+        ...
+        secure_fedmeta.errors.ModelRefused: SFM-114: ...
+    """
+    made: Any = model if isinstance(model, torch.nn.Module) or not callable(model) else model()
+    if not isinstance(made, torch.nn.Module):
+        raise _refused(f"a {type(made).__name__} is no torch.nn.Module", "pass a module or a function that makes one")
+    _check(made)
+    module = copy.deepcopy(made).double()
+    named = list(module.named_parameters())
+    names, shapes = tuple(name for name, _ in named), tuple(tuple(p.shape) for _, p in named)
+    start = torch.cat([p.detach().reshape(-1) for _, p in named]).numpy().copy()
+    if not np.isfinite(start).all():
+        raise _refused("an initial parameter is not finite", "initialise it")
+    described = json.dumps([names, shapes, repr(module)], separators=(",", ":"))
+    digest = hashlib.sha256(b"sfm-architecture/1" + described.encode()).digest()
+    return Architecture(names, shapes, start, digest, module)
+
+
+def _check(module: torch.nn.Module) -> None:
+    for name, part in module.named_modules():
+        where = f"{name or 'the module'} ({type(part).__name__})"
+        if isinstance(part, _BatchNorm):
+            raise _refused(f"{where} normalises over the batch", "use GroupNorm or LayerNorm")
+        random = isinstance(part, _DropoutNd) and part.p > 0
+        random |= isinstance(part, torch.nn.RNNBase) and part.dropout > 0
+        random |= isinstance(part, torch.nn.MultiheadAttention) and part.dropout > 0
+        if part.training and random:
+            raise _refused(f"{where} drops at random while training", "remove it, or call .eval() on the module")
+    buffers = [name for name, _ in module.named_buffers()]
+    if buffers:
+        raise _refused(f"the buffer {buffers[0]!r} is state that no round carries", "make it a constant or a parameter")
+    every = list(module.named_parameters(remove_duplicate=False))
+    if not every:
+        raise _refused("it has no parameters", "pass a network that can learn")
+    if len(every) != len({id(p) for _, p in every}):
+        raise _refused("two of its parameters are one tensor", "give each its own")
+    for name, parameter in every:
+        if isinstance(parameter, torch.nn.parameter.UninitializedParameter) or not parameter.is_floating_point():
+            raise _refused(f"parameter {name!r} is lazy or holds no real numbers", "initialise it as real numbers")
+
+
+def _refused(what: str, remedy: str) -> ModelRefused:
+    return ModelRefused(what, "model", remedy)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small federations of every mode, with a small network where one is needed."""
+
+import numpy as np
+import torch
+
+from secure_fedmeta.parameters import bind
+from secure_fedmeta.schedule import make_schedule
+from secure_fedmeta.tasks import Task
+from tests.support.small_runs import local_site, random_task, simulation_of, small_plan
+
+FEATURES, CLASSES = 3, 3
+
+# name -> settings; every mode that a run can have.
+MODES = {
+    "glm-logistic": {},
+    "glm-logistic-first-order": {"algorithm": "fomaml"},
+    "glm-logistic-replace": {"adjacency": "replace-one"},
+    "glm-softmax": {"loss": "cross-entropy", "classes": CLASSES, "clip_norm": 1.5},
+    "noisy-inner": {"mode": "noisy-inner", "algorithm": "fomaml", "inner_steps": 2, "clip_norm": 0.5},
+    "noisy-inner-second": {"mode": "noisy-inner", "algorithm": "maml", "inner_steps": 2, "clip_norm": 0.5},
+    "noisy-inner-replace": {"mode": "noisy-inner", "algorithm": "fomaml", "adjacency": "replace-one"},
+    "person": {"mode": "task-is-person", "unit": "task", "task_slots": 8, "inner_steps": 2},
+    "person-replace": {"mode": "task-is-person", "unit": "task", "task_slots": 8, "adjacency": "replace-one"},
+    "site": {"mode": "client-vector", "unit": "client", "adjacency": "zero-out"},
+    "site-replace": {"mode": "client-vector", "unit": "client", "adjacency": "replace-one"},
+}
+
+
+def network(outputs=1):
+    torch.manual_seed(5)
+    return torch.nn.Sequential(torch.nn.Linear(FEATURES, 4), torch.nn.Tanh(), torch.nn.Linear(4, outputs))
+
+
+def mode_schedule(name, clients=4, **changes):
+    plan = small_plan(**(MODES[name] | changes))
+    if plan.mode == "bounded-glm":
+        return make_schedule(plan, clients=clients, dimension=FEATURES * plan.outputs)
+    bound = bind(network(plan.outputs))
+    return make_schedule(plan, clients=clients, dimension=bound.dimension, architecture=bound)
+
+
+def mode_data(schedule, rng, *, units=6):
+    """Random registered records of one site."""
+    plan = schedule.plan
+    if plan.unit == "task":
+        return tuple(labelled(random_task(rng, FEATURES, 2, 3), plan, rng) for _ in range(units))
+    return labelled(random_task(rng, FEATURES, units, units + 1), plan, rng)
+
+
+def labelled(task, plan, rng):
+    if plan.loss == "logistic":
+        return task
+    drawn = [rng.integers(0, plan.classes, len(y)).astype(float) for y in (task.support_labels, task.query_labels)]
+    return Task(task.support_rows, drawn[0], task.query_rows, drawn[1])
+
+
+def mode_run(name, n=4, *, seed=0, **changes):
+    """A simulation of the mode, its sites and their records."""
+    schedule = mode_schedule(name, n, **changes)
+    data = {site: mode_data(schedule, np.random.default_rng([seed, site])) for site in range(1, n + 1)}
+    sites = {site: local_site(site, held, schedule, tuple(data)) for site, held in data.items()}
+    return simulation_of(schedule, sites), sites, data
