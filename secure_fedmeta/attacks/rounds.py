@@ -27,7 +27,6 @@ class Opened:
     Attributes:
         total: sum of the survivors' vectors, mod 2^b, (d,).
         survivors: whose vectors are in it.
-        uploads: each survivor's masked vector as sent, by id; only if asked for.
     """
 
     total: Residues
@@ -43,7 +42,7 @@ def masked_sum(vectors: Mapping[int, Residues], *, silent: Collection[int] = (),
         modulus_bits: b.
 
     Raises:
-        SettingError: fewer than three clients, or too many silent ones for the threshold.
+        SettingError: fewer than three clients, or nobody left.  PlanRefused: too many silent ones for the threshold.
 
     Example:
         >>> ones = {i: np.ones(3, np.uint32) for i in range(1, 6)}
@@ -70,8 +69,6 @@ def masked_sum(vectors: Mapping[int, Residues], *, silent: Collection[int] = (),
         complete_up_to=n,
     )
     graph = policy.graph(n, Strength.MALICIOUS)
-    if n - len(lost) < max(n - graph.dropped, graph.threshold + 1):
-        raise SettingError(f"{len(lost)} of {n} clients are silent", "masked round", "let fewer clients fall silent")
     server = ServerSession(
         RoundParameters(
             round=1,

@@ -72,7 +72,7 @@ class ClientCanary:
 
     @property
     def survivors(self) -> int:
-        """n'."""
+        """N'."""
         return self.clients - len(self.lost)
 
     @property

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ScoresRefused
+from .errors import CountsRefused, ScoresRefused
 from .multi_run import Decisions
 from .result import check_count
 
@@ -43,7 +43,9 @@ def count_correct(scores: NDArray[np.float64], coins: Coins, guesses: int) -> in
         2
     """
     scores, coins = _checked(scores, coins)
-    check_count("half of the guesses, doubled", guesses - guesses % 2, at_least=2, at_most=scores.size)
+    check_count("guesses", guesses, at_least=2, at_most=scores.size)
+    if guesses % 2:
+        raise CountsRefused(f"{guesses} guesses do not split into two halves", "fix an even number beforehand")
     order = np.argsort(scores, kind="stable")
     half = guesses // 2
     return int((~coins[order[:half]]).sum() + coins[order[-half:]].sum())
