@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,13 +70,13 @@ class CanaryAudit:
 def guesses_for(trials: int) -> int:
     """How many coins are guessed: even, and a function of the number of trials alone, fixed beforehand.
 
-    2000 of 100 000, 280 of 2100: near the best for epsilon 1 to 4, where few guesses are sure and many are weak.
+    2000 of 100 000, 288 of 2100: near the best for epsilon 1 to 4, where few guesses are sure and many are weak.
 
     Example:
         >>> guesses_for(100_000), guesses_for(2100), guesses_for(10)
         (2000, 288, 10)
     """
-    return min(trials - trials % 2, 2 * round(trials**0.5 * 6.3246 / 2 - 0.5))
+    return min(trials - trials % 2, 2 * int(math.sqrt(10 * trials)))
 
 
 def audit_canaries(

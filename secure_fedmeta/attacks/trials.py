@@ -164,7 +164,10 @@ def audit_rounds(rounds: ClientRounds, *, count: int, p: float = 0.05) -> MultiR
         said = pairs - shift > THRESHOLD
         decisions = Decisions(int(said[:, 0].sum()), count, int((~said[:, 1]).sum()), count)
         # Half of p for each rule; both ways from the decisions to an epsilon rest on the same two limits.
-        rest = {"delta": design.delta, "context": context, "kind": Kind.MULTI_RUN}
-        return gaussian_bound(decisions, p=p / 2, **rest), multi_run_bound(decisions, p=p / 2, **rest)
+        half, delta, kind = p / 2, design.delta, Kind.MULTI_RUN
+        return (
+            gaussian_bound(decisions, delta=delta, p=half, context=context, kind=kind),
+            multi_run_bound(decisions, delta=delta, p=half, context=context, kind=kind),
+        )
 
     return MultiRunAudit(design.claim, *both(0.0), *both(reference))

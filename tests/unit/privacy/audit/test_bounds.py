@@ -100,11 +100,10 @@ def test_the_one_run_p_value_against_the_theorem_as_printed():
         (9, 9, 9, 0.01, 2),
     ]:
         q = math.exp(eps) / (1 + math.exp(eps))
-        tail = lambda k: sum(
-            math.comb(guesses, j) * q**j * (1 - q) ** (guesses - j) for j in range(max(k, 0), guesses + 1)
-        )
-        beta = tail(correct)
-        alpha = max((tail(correct - i) - beta) / i for i in range(1, canaries + 1))
+        law = [math.comb(guesses, j) * q**j * (1 - q) ** (guesses - j) for j in range(guesses + 1)]
+        tails = [sum(law[k:]) for k in range(guesses + 1)]
+        beta = tails[correct]
+        alpha = max((tails[max(correct - i, 0)] - beta) / i for i in range(1, canaries + 1))
         found = one_run_p_value(eps, canaries=canaries, guesses=guesses, correct=correct, delta=delta)
         assert found == pytest.approx(min(1.0, beta + 2 * canaries * delta * alpha), rel=1e-9)
 
