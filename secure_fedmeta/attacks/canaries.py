@@ -157,10 +157,14 @@ class CanaryMechanism:
         """Noise of one client, in steps."""
         return self.design.scale
 
-    def run(self) -> CanaryRound:
-        """Toss the coins, release and sum."""
+    def toss(self) -> dict[int, Coins]:
+        """A fair coin for every canary of every client."""
+        return {client: self._toss(self.design.canaries) for client in range(self.design.clients)}
+
+    def run(self, coins: Mapping[int, Coins] | None = None) -> CanaryRound:
+        """Release and sum, with new coins unless these are given (for canaries that stay for several rounds)."""
         design = self.design
-        coins = {client: self._toss(design.canaries) for client in range(design.clients)}
+        coins = self.toss() if coins is None else coins
         lost = design.lost
         # A silent client never sends its vector, so it need not be made: but it does deal shares and masks.
         nothing = np.zeros(design.dimension, np.int64)

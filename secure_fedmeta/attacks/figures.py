@@ -17,7 +17,7 @@ Float = NDArray[np.float64]
 BARE = "one site's bare update"
 MASKED = "the masked sum"
 NOISED = "the masked sum with noise"
-OBSERVED = (BARE, MASKED, NOISED)
+OWN_NOISE = "one site's update with its own noise"
 
 
 @dataclass(frozen=True, slots=True)

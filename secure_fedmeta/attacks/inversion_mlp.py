@@ -137,7 +137,7 @@ def _clip(gradient: Gradient, bound: float) -> Gradient:
 
 def _noised(total: Gradient, target: Target, entropy: Entropy) -> Gradient:
     """The sum with discrete Gaussian noise of the plan's deviation, on a grid fine enough to look continuous."""
-    step = target.noise_deviation / _STEPS_PER_DEVIATION
+    step = target.noise_deviation(target.schedule.planned_survivors) / _STEPS_PER_DEVIATION
     sampler = DiscreteGaussian(_STEPS_PER_DEVIATION)
     noisy = []
     for part in total:

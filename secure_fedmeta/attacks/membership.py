@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,18 @@ from numpy.typing import NDArray
 from fedmeta_crypto import Entropy
 
 from ..algorithms.maml import sigmoid
-from .figures import BARE, MASKED, NOISED, AttackReport, Figure, auc, auc_limit, true_positives_at, true_positives_limit
+from .figures import (
+    BARE,
+    MASKED,
+    NOISED,
+    OWN_NOISE,
+    AttackReport,
+    Figure,
+    auc,
+    auc_limit,
+    true_positives_at,
+    true_positives_limit,
+)
 from .target import Target
 
 Float = NDArray[np.float64]
@@ -34,6 +45,7 @@ SUCCESS = 0.8
 DRAWS = 20  # of noise for each record
 INSIDER = "the record, and all other records of its site"
 ALL_KNOWING = "the record, and all other records of all sites"
+ADAPTED = "the model as a site adapted it (it never leaves the site)"
 _RIDGE = 1e-9  # of the clip norm, squared: what is known exactly has this variance
 
 
@@ -45,50 +57,98 @@ class _Worlds:
     without: Float
 
 
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """What the attacker sees: of how many parties' noise, with the other sites or not, and what it knows of them."""
+
+    others: bool = False
+    known: bool = False
+    parties: int = 0
+
+
 def infer_membership(target: Target, *, entropy: Entropy = os.urandom, draws: int = DRAWS) -> AttackReport:
-    """Attack every query record of every site, before masking, after it, and with noise.
+    """Attack every query record of every site: bare, with the site's own noise, masked, and masked with noise.
 
     Args:
         target: the round.
         entropy: of the noise.
         draws: of noise for each record.
     """
-    figures = [
-        _figure(BARE, INSIDER, _play(target, others=False, known=False, entropy=None, draws=1)),
-        _figure(MASKED, INSIDER, _play(target, others=True, known=False, entropy=None, draws=1)),
-        _figure(MASKED, ALL_KNOWING, _play(target, others=True, known=True, entropy=None, draws=1)),
-    ]
-    if target.schedule.scale is not None:
-        mu = math.sqrt(target.schedule.shift(target.schedule.planned_survivors))
-        for attacker, known in ((INSIDER, False), (ALL_KNOWING, True)):
-            worlds = _play(target, others=True, known=known, entropy=entropy, draws=draws)
-            figures.append(_figure(NOISED, attacker, worlds, mu=mu))
+    schedule = target.schedule
+    seats = [(BARE, INSIDER, _Seat())]
+    if schedule.scale is not None:
+        seats.append((OWN_NOISE, INSIDER, _Seat(parties=1)))
+    if schedule.masked:
+        seats += [(MASKED, INSIDER, _Seat(others=True)), (MASKED, ALL_KNOWING, _Seat(others=True, known=True))]
+    if schedule.masked and schedule.scale is not None:
+        n = schedule.planned_survivors
+        seats += [
+            (NOISED, INSIDER, _Seat(others=True, parties=n)),
+            (NOISED, ALL_KNOWING, _Seat(others=True, known=True, parties=n)),
+        ]
+    figures = [_figure(name, attacker, seat, target, entropy, draws) for name, attacker, seat in seats]
     return AttackReport(
         "membership",
         target.name,
         f"an attack succeeds if it tells a member from a non-member {SUCCESS:.0%} of the time (AUC)",
-        tuple(figures),
+        (*figures, _loss_figure(target)),
         "Masking hides a site among the others; it does not stop an attacker who knows the records of all of them. "
         "Noise does: its limit holds for every attack on one round with the planned survivors, known or unknown, and "
         "the run's epsilon for all rounds together. A low figure here is no proof: only the limit is. Figures are over "
-        "a few thousand trials, so one may come out some thousandths above its limit.",
+        "a few thousand trials, so one may come out some thousandths above its limit. An adapted model is protected by "
+        "nothing but staying where it was adapted.",
     )
 
 
-def _figure(observed: str, attacker: str, worlds: _Worlds, mu: float | None = None) -> Figure:
+def _figure(observed: str, attacker: str, seat: _Seat, target: Target, entropy: Entropy, draws: int) -> Figure:
+    worlds = _play(target, seat, entropy, draws if seat.parties else 1)
+    limits = {}
+    if seat.parties and target.schedule.private:
+        mu = math.sqrt(target.schedule.shift(seat.parties))
+        limits = {"AUC": auc_limit(mu), "TPR at 1 % FPR": true_positives_limit(mu, FALSE_POSITIVES)}
+    return _measured(observed, attacker, worlds, limits)
+
+
+def _measured(observed: str, attacker: str, worlds: _Worlds, limits: Mapping[str, float]) -> Figure:
     area = auc(worlds.within, worlds.without)
     measures = {
         "AUC": area,
         "TPR at 1 % FPR": true_positives_at(worlds.within, worlds.without, FALSE_POSITIVES),
     }
-    limits = {}
-    if mu is not None:
-        limits = {"AUC": auc_limit(mu), "TPR at 1 % FPR": true_positives_limit(mu, FALSE_POSITIVES)}
     return Figure(observed, attacker, measures, limits, area >= SUCCESS, len(worlds.within))
 
 
-def _play(target: Target, *, others: bool, known: bool, entropy: Entropy | None, draws: int) -> _Worlds:
-    """Both worlds of every query record; `others` adds the other sites, `known` tells the attacker about them."""
+def _loss_figure(target: Target) -> Figure:
+    """Loss at the adapted parameters: records that a site adapted on, against people it never registered.
+
+    Source: the threshold attack of Yeom et al. 2018 (arXiv 1709.01604v5), section 3.2.
+    """
+    within, without = [], []
+    for site, task in target.tasks.items():
+        adapted = _adapted(target, site)
+        rows, labels = target.held_out[site]
+        within.append(-_loss(adapted, task.support_rows, task.support_labels))
+        without.append(-_loss(adapted, rows, labels))
+    return _measured(ADAPTED, "the record", _Worlds(np.concatenate(within), np.concatenate(without)), {})
+
+
+def _adapted(target: Target, site: int) -> Float:
+    task, plan = target.tasks[site], target.plan
+    theta = target.theta
+    for _ in range(plan.inner_steps):
+        residual = sigmoid(task.support_rows @ theta) - task.support_labels
+        theta = theta - plan.inner_lr / plan.support_slots * (task.support_rows.T @ residual)
+    return theta
+
+
+def _loss(theta: Float, rows: Float, labels: Float) -> Float:
+    """Logistic loss of each record."""
+    loss: Float = np.logaddexp(0.0, -(2 * labels - 1) * (rows @ theta))
+    return loss
+
+
+def _play(target: Target, seat: _Seat, entropy: Entropy, draws: int) -> _Worlds:
+    """Both worlds of every query record."""
     within, without = [], []
     mean, spread = _population(target)
     clipped = {site: target.clipped(site) for site in target.tasks}
@@ -96,31 +156,22 @@ def _play(target: Target, *, others: bool, known: bool, entropy: Entropy | None,
     for site, rows in clipped.items():
         hidden = sum((sums[other] for other in sums if other != site), np.zeros(rows.shape[1]))
         count = sum(len(clipped[other]) for other in sums if other != site)
-        unknown = np.zeros_like(hidden) if not others or known else hidden - count * mean
-        covariance = np.zeros_like(spread) if not others or known else count * spread
-        variance = (_RIDGE * target.plan.clip_norm) ** 2
-        if entropy is not None:
-            variance += target.noise_deviation**2
+        unknown, covariance = np.zeros_like(hidden), np.zeros_like(spread)
+        if seat.others and not seat.known:
+            unknown, covariance = hidden - count * mean, count * spread
+        variance = (_RIDGE * target.plan.clip_norm) ** 2 + target.noise_deviation(seat.parties) ** 2
         weights = np.linalg.inv(covariance + variance * np.eye(len(mean)))
-        # Records in blocks, each with its own draws of noise.
-        for g, noise in _with_noise(target, rows, entropy, draws):
-            without_it = unknown + noise
+        noise = np.zeros((len(rows), draws, len(mean)))
+        if seat.parties:
+            noise += target.noise(entropy, draws=draws * len(rows), parties=seat.parties).reshape(noise.shape)
+        for g, drawn in zip(rows, noise, strict=True):
             pull = g @ weights
             half = float(pull @ g) / 2
             # In units of its own deviation, so that records of different strength share one threshold.
             size = math.sqrt(2 * half) if half > 0 else 1.0
-            without.append((without_it @ pull - half) / size)
-            within.append(((without_it + g) @ pull - half) / size)
+            without.append(((unknown + drawn) @ pull - half) / size)
+            within.append(((unknown + drawn + g) @ pull - half) / size)
     return _Worlds(np.concatenate(within), np.concatenate(without))
-
-
-def _with_noise(target: Target, rows: Float, entropy: Entropy | None, draws: int) -> Iterator[tuple[Float, Float]]:
-    if entropy is None:
-        nothing = np.zeros((1, rows.shape[1]))
-        yield from ((g, nothing) for g in rows)
-        return
-    noise = target.noise(entropy, draws * len(rows)).reshape(len(rows), draws, -1)
-    yield from zip(rows, noise, strict=True)
 
 
 def _population(target: Target) -> tuple[Float, Float]:

@@ -40,7 +40,8 @@ class Target:
         name: for people.
         theta: the model that was announced in the attacked round, (d,).
         tasks: each site's records, by client id.
-        outsiders: rows and labels of people at no member site, by site: the attacker's reference.
+        outsiders: rows and labels of people at no member site: the attacker's reference.
+        held_out: rows and labels of people of each site that it did not register, by client id.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Target:
     theta: Float
     tasks: Mapping[int, Task]
     outsiders: tuple[Float, Float]
+    held_out: Mapping[int, tuple[Float, Float]]
 
     def __repr__(self) -> str:
         return f"Target({self.name!r})"
@@ -72,22 +74,21 @@ class Target:
         release = ClippedNoisySum(clip_norm=self.plan.clip_norm, encoding=encoding, noise=noise)
         return release(contributions(self.theta, self.tasks[site], self.plan), words)
 
-    def noise(self, entropy: Entropy, draws: int) -> Float:
-        """`draws` sums of the planned survivors' noises, (draws, d), in the vector's own units; zeros without noise."""
+    def noise(self, entropy: Entropy, *, draws: int, parties: int) -> Float:
+        """`draws` sums of so many parties' noises, (draws, d), in the vector's own units; zeros without noise."""
         scale, encoding = self.schedule.scale, self.schedule.encoding
         total = np.zeros(draws * encoding.dimension, np.int64)
         if scale is not None:
             sampler = DiscreteGaussian(scale)
-            for _ in range(self.schedule.planned_survivors):
+            for _ in range(parties):
                 total += sampler.sample(total.size, Keystream(entropy(16)).words)
         in_units: Float = total.reshape(draws, encoding.dimension).astype(np.float64) * encoding.step
         return in_units
 
-    @property
-    def noise_deviation(self) -> float:
-        """Standard deviation of one coordinate of the sum's noise, in the vector's own units."""
+    def noise_deviation(self, parties: int) -> float:
+        """Standard deviation of one coordinate of so many parties' noise, in the vector's own units."""
         schedule = self.schedule
-        return (schedule.scale or 0.0) * schedule.encoding.step * float(np.sqrt(schedule.planned_survivors))
+        return (schedule.scale or 0.0) * schedule.encoding.step * float(np.sqrt(parties))
 
 
 def load_target(what: str) -> Target:
@@ -126,7 +127,8 @@ def _hospital(plan: Plan, theta: Float | None, name: str) -> Target:
     rows = np.concatenate([site.rows for site in pilot.unseen])
     labels = np.concatenate([site.labels for site in pilot.unseen])
     start = np.zeros(schedule.dimension) if theta is None else theta
-    return Target(name, plan, schedule, start, tasks, (rows, labels))
+    held_out = {number: (site.test_rows, site.test_labels) for number, site in enumerate(pilot.members, start=1)}
+    return Target(name, plan, schedule, start, tasks, (rows, labels), held_out)
 
 
 def _model(folder: Path) -> Float:

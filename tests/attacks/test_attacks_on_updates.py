@@ -74,7 +74,9 @@ def test_a_plan_without_noise_has_no_noised_line_and_no_limit(hospital):
 
 @pytest.mark.parametrize("algorithm", ["fomaml", "maml"])
 def test_a_lone_record_is_read_in_closed_form_and_no_sum_is(hospital, algorithm):
-    lines = {f.observed: f for f in invert_gradients(replanned(hospital, algorithm=algorithm), entropy=seeded(3)).figures}
+    lines = {
+        f.observed: f for f in invert_gradients(replanned(hospital, algorithm=algorithm), entropy=seeded(3)).figures
+    }
     (value,) = lines[LONE].measures.values()
     assert value < (1e-3 if algorithm == "fomaml" else 0.1)  # what is left is rounding to encoding steps
     assert lines[LONE].succeeded

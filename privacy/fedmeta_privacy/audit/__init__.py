@@ -8,7 +8,7 @@ from .one_run import one_run_bound, one_run_p_value
 from .one_run_fdp import gaussian_is_rejected, one_run_gaussian_bound
 from .residuals import Correlation, autocorrelation, correlation
 from .result import AuditBound, AuditContext, Kind, SeedPolicy
-from .scores import count_correct, decide
+from .scores import combine_rounds, count_correct, decide
 
 __all__ = [
     "AuditBound",
@@ -19,6 +19,7 @@ __all__ = [
     "Kind",
     "SeedPolicy",
     "autocorrelation",
+    "combine_rounds",
     "correlation",
     "count_correct",
     "decide",

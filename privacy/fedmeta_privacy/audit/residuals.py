@@ -5,8 +5,9 @@ The mechanism test counts canaries of one release as independent trials; these c
 use correlations about zero, the known mean of the noise, so that one draw shared by all coordinates shows as a
 correlation of 1 and not as 0/0.
 
-For independent coordinates of one scale, a correlation over d pairs has standard deviation 1/sqrt(d): the limit of
-5/sqrt(d) is passed with probability 6e-7 by each of them (normal approximation; d >= 64 is asked for).
+For independent coordinates of one scale, a correlation over d pairs has standard deviation 1/sqrt(d), and one over the
+d - lag pairs that are `lag` apart, divided by the power of all d, a smaller one. So the limit of 5/sqrt(d) is passed
+with probability 6e-7 at most by each of them (normal approximation; d >= 64 is asked for).
 """
 
 from __future__ import annotations
@@ -65,9 +66,8 @@ def autocorrelation(residuals: NDArray[np.float64]) -> Correlation:
     x = _checked(residuals)
     power = float(x @ x)
     lags = [1 << k for k in range((x.size // 2).bit_length())]
-    found = max(abs(float(x[:-lag] @ x[lag:])) / power * x.size / (x.size - lag) for lag in lags)
-    # The longest lag leaves half of the pairs; its limit holds for all.
-    return Correlation(found, _DEVIATIONS / math.sqrt(x.size - lags[-1]), len(lags))
+    found = max(abs(float(x[:-lag] @ x[lag:])) / power for lag in lags)
+    return Correlation(found, _DEVIATIONS / math.sqrt(x.size), len(lags))
 
 
 def correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> Correlation:

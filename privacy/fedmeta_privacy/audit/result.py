@@ -48,6 +48,7 @@ _LABELS = {
     Kind.ONE_RUN: "(b) lower bound on any mechanism, from one run",
     Kind.MULTI_RUN: "(c) lower bound from independent complete runs",
 }
+_REFUTED_SHIFT = "(b) Gaussian shift refuted for any mechanism, from one run; read as an epsilon of the Gaussian family"
 _ASSUMPTIONS = {
     Kind.MECHANISM_TEST: (
         "each unit clipped by itself, no rotation, noise drawn afresh for every coordinate, one direction per canary: "
@@ -141,6 +142,13 @@ class AuditBound:
         return self.mu is not None
 
     @property
+    def label(self) -> str:
+        """The label of the figure: that of its kind, but for a one-run figure that reads a shift as an epsilon."""
+        if self.kind is Kind.ONE_RUN and self.gaussian_family_assumed:
+            return _REFUTED_SHIFT
+        return self.kind.label
+
+    @property
     def assumption(self) -> str:
         """All assumptions in words, the family included."""
         return f"{self.kind.assumptions}; GDP family assumed: {'yes' if self.gaussian_family_assumed else 'no'}"
@@ -155,7 +163,7 @@ class AuditBound:
         del flat["context"]
         return flat | {
             "kind": self.kind.value,
-            "label": self.kind.label,
+            "label": self.label,
             "assumption": self.assumption,
             "gaussian_family_assumed": self.gaussian_family_assumed,
             "unit": self.context.unit.value,
@@ -171,7 +179,7 @@ class AuditBound:
             f"epsilon >= {math.floor(self.epsilon * 1e3) / 1e3:.3f} at delta {self.delta:g} (p = {self.p:g}, "
             f"{self.trials} trials, {self.method}); unit {where.unit.value}, view {where.view.value}, "
             f"c = {where.colluders}, n' = {where.survivors}, seeds {where.seeds.value}. "
-            f"{self.kind.label}. Assumes: {self.assumption}."
+            f"{self.label}. Assumes: {self.assumption}."
         )
 
 

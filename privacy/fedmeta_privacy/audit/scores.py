@@ -51,6 +51,29 @@ def count_correct(scores: NDArray[np.float64], coins: Coins, guesses: int) -> in
     return int((~coins[order[:half]]).sum() + coins[order[-half:]].sum())
 
 
+def combine_rounds(scores: NDArray[np.float64], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One score for each canary that was in several rounds: the best linear one, 0 or 1 in the mean.
+
+    Shapes: scores (T, m) with mean 0 or 1 and noise of deviation 1/mu_t; shifts (T,), the mu_t. Returns (m,).
+    Source: the log-likelihood ratio of sum_t mu_t (score_t - 1/2) up to a factor; the combined shift is
+        sqrt(sum mu_t^2), as Gaussian privacy composes (Dong, Roth and Su 2019, corollary 3.3, arXiv 1905.02383v3).
+    Raises:
+        ScoresRefused: not finite, other shapes, or a shift that is not positive.
+
+    Example:
+        >>> combine_rounds(np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([3.0, 1.0])).tolist()
+        [0.95, 0.05]
+    """
+    scores, shifts = np.asarray(scores, dtype=np.float64), np.asarray(shifts, dtype=np.float64)
+    if scores.ndim != 2 or shifts.shape != scores.shape[:1] or not (np.isfinite(scores).all() and shifts.size):
+        raise ScoresRefused("scores are not one finite row for each round", "give (T, m) scores and (T,) shifts")
+    if not (np.isfinite(shifts).all() and (shifts > 0).all()):
+        raise ScoresRefused("a round has no positive Gaussian shift", "leave out rounds without a release")
+    weights = shifts**2
+    combined: NDArray[np.float64] = weights @ scores / weights.sum()
+    return combined
+
+
 def _checked(scores: NDArray[np.float64], coins: Coins) -> tuple[NDArray[np.float64], Coins]:
     scores, coins = np.asarray(scores, dtype=np.float64), np.asarray(coins)
     if scores.ndim != 1 or scores.shape != coins.shape or coins.dtype != np.bool_ or scores.size == 0:

@@ -6,7 +6,9 @@ from scipy.stats import binom
 
 from fedmeta_crypto import Keystream
 from fedmeta_crypto.errors import PlanRefused
-from fedmeta_privacy.audit import SeedPolicy
+from fedmeta_privacy import gdp
+from fedmeta_privacy.audit import AuditContext, SeedPolicy, combine_rounds, decide, gaussian_bound
+from fedmeta_privacy.claims import Unit, View
 from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.encoding import IntegerEncoding
 from fedmeta_privacy.errors import PrivacyError
@@ -116,6 +118,25 @@ def test_guesses_are_even_and_depend_on_trials_alone():
     for trials in (2, 3, 10, 999, 100_000, 140_000):
         assert guesses_for(trials) % 2 == 0
         assert 2 <= guesses_for(trials) <= trials
+
+
+def test_canaries_that_stay_for_several_rounds_against_the_composed_claim():
+    """Rounds of different noise, the same coins: the weighted score reaches most of what composition allows."""
+    coins, scores, shifts = None, [], []
+    for number, epsilon in enumerate((1.0, 2.0, 3.0)):
+        design = CanaryDesign(epsilon=epsilon, canaries=1430, dimension=1 << 14)
+        mechanism = CanaryMechanism(design, entropy=seeded(40 + number))
+        coins = coins or mechanism.toss()
+        done = mechanism.run(coins)
+        scores.append(done.scores)
+        shifts.append(design.mu)
+    claim = gdp.epsilon_upper(float(np.linalg.norm(shifts)), 1e-5)
+    where = AuditContext(Unit.TASK, View.SERVER, colluders=0, survivors=7, seeds=SeedPolicy.SEEDED)
+    combined = combine_rounds(np.array(scores), np.array(shifts))
+    found = gaussian_bound(decide(combined, done.coins, 0.5), delta=1e-5, p=0.05, context=where)
+    last = gaussian_bound(decide(scores[-1], done.coins, 0.5), delta=1e-5, p=0.05, context=where)
+    assert 0.8 * claim <= found.epsilon <= claim
+    assert last.epsilon < found.epsilon
 
 
 @pytest.mark.long

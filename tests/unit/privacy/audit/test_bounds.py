@@ -19,6 +19,7 @@ from fedmeta_privacy.audit import (
     Kind,
     SeedPolicy,
     autocorrelation,
+    combine_rounds,
     correlation,
     count_correct,
     decide,
@@ -207,6 +208,9 @@ def test_clopper_pearson_is_the_rate_at_which_so_few_have_probability_p():
         ("SFM-333", lambda: autocorrelation(np.ones(10))),
         ("SFM-333", lambda: autocorrelation(np.full(100, math.inf))),
         ("SFM-333", lambda: correlation(np.ones(100), np.ones(101))),
+        ("SFM-333", lambda: combine_rounds(np.zeros((2, 3)), np.ones(3))),
+        ("SFM-333", lambda: combine_rounds(np.zeros((2, 3)), np.array([1.0, 0.0]))),
+        ("SFM-333", lambda: combine_rounds(np.full((1, 3), math.nan), np.ones(1))),
         ("SFM-331", lambda: count_correct(np.arange(4.0), np.array([True] * 4), 6)),
         ("SFM-331", lambda: count_correct(np.arange(4.0), np.array([True] * 4), 3)),
         ("SFM-334", lambda: AuditContext("task", View.SERVER, colluders=0, survivors=7)),
@@ -230,6 +234,10 @@ def test_a_bound_never_travels_without_its_label():
     assert "GDP family assumed: yes" in shown
     assert "GDP family assumed: no" in str(multi_run_bound(Decisions(5, 1000, 700, 1000), **REST))
     assert {"epsilon", "delta", "p", "trials", "unit", "view", "colluders", "survivors", "seeds", "label"} <= set(body)
+    one_run = {"canaries": 100, "guesses": 100, "correct": 90}
+    any_mechanism, shift = one_run_bound(**one_run, **REST), one_run_gaussian_bound(**one_run, **REST)
+    assert "any mechanism" in any_mechanism.label and "Gaussian shift refuted" in shift.label
+    assert any_mechanism.as_json()["label"] != shift.as_json()["label"]
     assert len({kind.label for kind in Kind}) == len({kind.assumptions for kind in Kind}) == 3
     with pytest.raises(AuditError):
         AuditBound(math.nan, None, 1e-5, 0.05, 10, "none", Kind.MULTI_RUN, WHERE)
