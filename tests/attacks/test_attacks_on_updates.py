@@ -17,6 +17,7 @@ from secure_fedmeta.attacks.planned import NothingToAudit, audit_plan
 from secure_fedmeta.attacks.target import NotAttackable, Target, load_target
 from secure_fedmeta.cli import main
 from secure_fedmeta.errors import FileError
+from secure_fedmeta.pilots.hospital import HospitalPilot, plan_with
 from secure_fedmeta.schedule import make_schedule
 
 
@@ -155,8 +156,7 @@ def test_the_verb_says_what_was_attacked_what_was_known_and_what_it_does_not_mea
 
 def test_the_verb_on_a_finished_run_as_json(tmp_path, capsys):
     out = str(tmp_path / "run")
-    assert main(["run", "hospital", "--rounds", "2", "--out", out]) == 0
-    capsys.readouterr()
+    HospitalPilot(plan_with({"rounds": 1})).execute(out=tmp_path / "run")
     assert main(["attack", out, "--kind", "inversion", "--format", "json"]) == 0
     body = json.loads(capsys.readouterr().out)
     assert [attack["kind"] for attack in body["attacks"]] == ["inversion", "inversion of a network"]

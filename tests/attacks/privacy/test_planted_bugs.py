@@ -112,7 +112,7 @@ class OverflowBeforeNoise(ClippedNoisySum):
         return super().__call__(contributions, words)
 
 
-def abort_bound(release, design, trials=1500):
+def abort_bound(release, design, trials=600):
     """Two worlds, and "the client said nothing" as the auditor's decision."""
     canary = np.zeros((1, design.dimension))
     canary[0, 0] = 4.0

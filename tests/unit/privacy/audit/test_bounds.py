@@ -141,6 +141,17 @@ def test_the_recursion_against_a_linear_program_of_its_constraints(mu, canaries,
     assert rejected(min(truth * 1.02, 1.0)) or truth > 0.99  # and is not much weaker than it could be
 
 
+@settings(max_examples=30, deadline=None)
+@given(counts, st.integers(0, 300), st.sampled_from([1e-3, 0.05]))
+def test_a_refuted_shift_refutes_every_smaller_one(pair, extra, p):
+    guesses, wrong = pair
+    verdicts = [
+        gaussian_is_rejected(mu, canaries=guesses + extra, guesses=guesses, correct=guesses - wrong, p=p)
+        for mu in np.linspace(0, 6, 61)
+    ]
+    assert verdicts == sorted(verdicts, reverse=True)
+
+
 def test_randomised_response_is_never_accused_more_often_than_stated():
     """m coins, each kept with probability e^eps / (1 + e^eps): exactly (eps, 0)-DP, and W is exactly binomial."""
     rng = np.random.default_rng(0)
