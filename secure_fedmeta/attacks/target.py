@@ -15,13 +15,15 @@ from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.noise import DiscreteGaussian
 
 from ..algorithms import contributions
+from ..datasets.codebook import Codebook
+from ..datasets.records import SiteRecords
+from ..entropy import role_key
 from ..errors import FileError, UserError
 from ..pilots import NAMES
 from ..pilots.hospital import HospitalPilot, plan_with
 from ..plan import Plan, read_toml
-from ..run import prepare_tasks
 from ..schedule import Schedule, make_schedule
-from ..tasks import Task
+from ..tasks import Task, register
 
 Float = NDArray[np.float64]
 
@@ -123,12 +125,19 @@ def _hospital(plan: Plan, theta: Float | None, name: str) -> Target:
     )
     if theta is not None and theta.shape != (schedule.dimension,):
         raise NotAttackable("the model does not belong to the pilot", name, "run it again")
-    tasks = {number: site.task for number, site in prepare_tasks(plan, pilot.sites, pilot.codebook).items()}
+    tasks = {number: _registered(plan, site, pilot.codebook) for number, site in enumerate(pilot.sites, start=1)}
     rows = np.concatenate([site.rows for site in pilot.unseen])
     labels = np.concatenate([site.labels for site in pilot.unseen])
     start = np.zeros(schedule.dimension) if theta is None else theta
     held_out = {number: (site.test_rows, site.test_labels) for number, site in enumerate(pilot.members, start=1)}
     return Target(name, plan, schedule, start, tasks, (rows, labels), held_out)
+
+
+def _registered(plan: Plan, site: SiteRecords, codebook: Codebook) -> Task:
+    """The task as the simulated site made it: its role key follows from the plan's seed."""
+    features, _ = codebook.check_ranges(site.features, on_outside=plan.outside)
+    rows = codebook.encode(features)
+    return register(rows, site.labels, site.ids, plan=plan, key=role_key(site.name, plan.seed), site=site.name)
 
 
 def _model(folder: Path) -> Float:

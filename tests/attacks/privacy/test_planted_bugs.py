@@ -173,10 +173,10 @@ class SameNoiseEachRound(ClientRounds):
 def test_a_seed_that_is_used_in_every_round():
     """Only complete runs see it: within one round such noise is perfect."""
     design = ClientCanary(epsilon=4.0)
-    bug = audit_rounds(SameNoiseEachRound(design), count=100, p=P)
+    bug = audit_rounds(SameNoiseEachRound(design), count=60, p=P)
     assert bug.refuted
     assert bug.beside_reference.exceeds(bug.claim)
-    honest = audit_rounds(ClientRounds(design), count=100, p=P)
+    honest = audit_rounds(ClientRounds(design), count=60, p=P)
     assert not honest.refuted
 
 
