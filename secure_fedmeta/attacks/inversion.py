@@ -67,7 +67,9 @@ def invert_gradients(target: Target, *, entropy: Entropy = os.urandom) -> Attack
         lone.append(_distance(decode(single.upload(site, None)), single.tasks[site].query_rows, mean, constant))
         bare.append(_distance(decode(target.upload(site, None)), task.query_rows, mean, constant))
     everyone = np.concatenate([task.query_rows for task in tasks.values()])
-    sums = [(MASKED, None)] if target.schedule.scale is None else [(MASKED, None), (NOISED, entropy)]
+    sums: list[tuple[str, Entropy | None]] = [(MASKED, None)] if target.schedule.masked else []
+    if target.schedule.masked and target.schedule.scale is not None:
+        sums.append((NOISED, entropy))
     figures = [_figure(LONE, lone), _figure(BARE, bare)]
     for name, source in sums:
         opened = decode(_summed(target, source))

@@ -4,7 +4,8 @@
 A plan spreads its budget over many rounds, each of which alone says too little for an audit of a minute. What is
 audited is therefore one round that spends the whole budget: the plan's sites and share of dropouts, noise for the
 plan's Gaussian equivalent mu_B, and the claim restated at a delta that one-run bounds can work with (they charge
-2 m delta). Each bound errs with probability 1e-3 at most, so that a verdict may rest on any of them.
+2 m delta). The complete rounds of kind (c) are those of five clients on 64 coordinates, at the same claim. Each bound
+errs with probability 1e-3 at most, so that a verdict may rest on any of them.
 """
 
 from __future__ import annotations

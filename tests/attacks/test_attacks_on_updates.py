@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from fedmeta_crypto import Keystream
-from secure_fedmeta.attacks.figures import BARE, MASKED, NOISED, auc, auc_limit, true_positives_at, true_positives_limit
+from secure_fedmeta.attacks.figures import (
+    BARE,
+    MASKED,
+    NOISED,
+    OWN_NOISE,
+    auc,
+    auc_limit,
+    true_positives_at,
+    true_positives_limit,
+)
 from secure_fedmeta.attacks.inversion import LONE, invert_gradients, row_from_gradient
 from secure_fedmeta.attacks.inversion_mlp import find_row, gradient_of, invert_network, network
 from secure_fedmeta.attacks.membership import ALL_KNOWING, INSIDER, infer_membership
@@ -71,6 +80,25 @@ def test_a_plan_without_noise_has_no_noised_line_and_no_limit(hospital):
     bare = replanned(hospital, epsilon="none")
     report = infer_membership(bare, entropy=seeded())
     assert NOISED not in {figure.observed for figure in report.figures}
+    assert all(not figure.limits for figure in report.figures)
+
+
+def test_an_unmasked_plan_has_no_line_about_masks(hospital):
+    unmasked = replanned(hospital, aggregation="none")
+    seen = {f.observed for f in infer_membership(unmasked, entropy=seeded(), draws=2).figures}
+    seen |= {f.observed for f in invert_gradients(unmasked, entropy=seeded()).figures}
+    assert {BARE, OWN_NOISE} <= seen
+    assert not seen & {MASKED, NOISED}
+
+
+def test_a_sites_own_noise_limits_the_local_view(hospital):
+    local = by_line(infer_membership(hospital, entropy=seeded(6), draws=8))[OWN_NOISE, INSIDER]
+    assert 0.5 < local.measures["AUC"] <= local.limits["AUC"] + 4 * math.sqrt(1 / (6 * local.trials))
+    assert not local.succeeded
+
+
+def test_reproducible_keys_have_no_limit(hospital):
+    report = infer_membership(replanned(hospital, insecure_reproducible=True), entropy=seeded(), draws=1)
     assert all(not figure.limits for figure in report.figures)
 
 
