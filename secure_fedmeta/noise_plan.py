@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The noise of a run's uploads: encoding step, scale, removable parts and budget, worked out together.
 
-The finest encoding step is taken whose noise the sampler has; a coarser one costs a little sensitivity.
+The finest encoding step is taken whose noise the sampler has and whose sum fits the ring; a coarser one costs a little
+sensitivity.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from fedmeta_crypto.sealed import MAX_SURPLUS
 from fedmeta_privacy.calibration import Release, budget_shift, noise_scale
 from fedmeta_privacy.encoding import IntegerEncoding, choose_step
-from fedmeta_privacy.errors import PlanError, SurplusRefused
+from fedmeta_privacy.errors import EncodingOverflow, PlanError, SurplusRefused
 from fedmeta_privacy.events import DiscreteGaussianSum
 from fedmeta_privacy.noise import REACH_IN_SCALES
 from fedmeta_privacy.surplus import SurplusNoise, surplus_noise
@@ -83,7 +84,15 @@ _surplus_shift = lru_cache(maxsize=1024)(SurplusNoise.shift)
 
 
 def plan_noise(
-    plan: Plan, hiding: Hiding, *, sensitivity: float, dimension: int, inner: int, planned: int, floor: int
+    plan: Plan,
+    hiding: Hiding,
+    *,
+    sensitivity: float,
+    largest: float,
+    dimension: int,
+    inner: int,
+    planned: int,
+    floor: int,
 ) -> UploadNoise:
     """Encoding and noise of the uploads.
 
@@ -91,35 +100,53 @@ def plan_noise(
         plan: the settings.
         hiding: strength and graph.
         sensitivity: of one site's upload before encoding, in the vector's own units.
+        largest: bound on one coordinate of one site's upload before encoding and noise.
         dimension: coordinates.
         inner: noisy sums that a site makes for itself besides, for their share of delta.
         planned: honest noises in the planned sum; 1 where noises do not add up.
         floor: the fewest honest noises that a site can be sure of.
     Raises:
         PlanError, SurplusRefused: no noise that the sampler has suffices, or nothing is proved for it.
+        EncodingOverflow: the sum could leave the ring.
     """
     removable = plan.dropout_noise == "surplus" and plan.epsilon is not None
     if removable:
         _check_removable(hiding)
     # In each sum a site's noise is one draw, or one for its base and one for each part.
     draws = hiding.clients * (1 + hiding.graph.dropped) if removable else hiding.clients
-    refusal: PlanError | SurplusRefused | None = None
+    refusal: PlanError | SurplusRefused | EncodingOverflow | None = None
     for cost in ROUNDING_COSTS:
         encoding = IntegerEncoding(choose_step(sensitivity, dimension, cost=cost), dimension, plan.modulus_bits)
         release = Release(encoding.l2_sensitivity(sensitivity), dimension, draws + inner)
-        if plan.epsilon is None:
-            return UploadNoise(encoding, release, None, None, math.inf)
-        limit = budget_shift(plan.epsilon, plan.delta, release=release, rounds=plan.rounds)
         try:
-            if removable:
-                surplus = _surplus(plan, hiding, release, limit)
-                return UploadNoise(encoding, release, surplus.scales[0], surplus, limit)
-            scale = noise_scale(limit, release=release, rounds=plan.rounds, planned_honest=planned, floor_honest=floor)
-        except (PlanError, SurplusRefused) as error:
+            noise = _sized(plan, hiding, encoding, release, planned=planned, floor=floor)
+            encoding.check_room(parties=hiding.clients, largest_coordinate=largest, noise_reach=noise.reach)
+        except (PlanError, SurplusRefused, EncodingOverflow) as error:
             refusal = refusal or error
             continue
-        return UploadNoise(encoding, release, scale, None, limit)
+        return noise
     raise refusal or PlanError("no encoding step fits", "use fewer rounds or a larger epsilon")
+
+
+def _sized(
+    plan: Plan, hiding: Hiding, encoding: IntegerEncoding, release: Release, *, planned: int, floor: int
+) -> UploadNoise:
+    """The noise at one encoding step."""
+    if plan.epsilon is None:
+        return UploadNoise(encoding, release, None, None, math.inf)
+    limit = budget_shift(plan.epsilon, plan.delta, release=release, rounds=plan.rounds)
+    if plan.dropout_noise == "surplus":
+        surplus = surplus_noise(
+            limit,
+            release=release,
+            rounds=plan.rounds,
+            clients=hiding.clients,
+            corrupt=hiding.colluders,
+            dropped=hiding.graph.dropped,
+        )
+        return UploadNoise(encoding, release, surplus.scales[0], surplus, limit)
+    scale = noise_scale(limit, release=release, rounds=plan.rounds, planned_honest=planned, floor_honest=floor)
+    return UploadNoise(encoding, release, scale, None, limit)
 
 
 def _check_removable(hiding: Hiding) -> None:
@@ -134,14 +161,3 @@ def _check_removable(hiding: Hiding) -> None:
         )
     if hiding.graph.dropped > MAX_SURPLUS:
         raise SurplusRefused(f"{hiding.graph.dropped} parts of noise, {MAX_SURPLUS} at most", instead)
-
-
-def _surplus(plan: Plan, hiding: Hiding, release: Release, limit: float) -> SurplusNoise:
-    return surplus_noise(
-        limit,
-        release=release,
-        rounds=plan.rounds,
-        clients=hiding.clients,
-        corrupt=hiding.colluders,
-        dropped=hiding.graph.dropped,
-    )

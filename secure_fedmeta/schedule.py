@@ -277,10 +277,12 @@ def make_schedule(
             "use algorithm fomaml, or over-provision",
         )
     survivors = _planned_survivors(plan, hiding)
+    largest = plan.unit_slots * (sensitivity.query if plan.mode == "bounded-glm" else plan.clip_norm)
     noise = plan_noise(
         plan,
         hiding,
         sensitivity=sensitivity.worst,
+        largest=largest,
         dimension=dimension,
         inner=sum(count for count, _ in inner_counts(plan)),
         planned=hiding.honest(survivors) if shared else 1,
@@ -289,16 +291,11 @@ def make_schedule(
     dropped = 0 if noise.surplus is None else clients - survivors
     planned = Counted(hiding.honest(survivors) if shared else 1, dropped)
     inner = inner_releases(plan, row, dimension, allowance=None if noise.scale is None else noise.shift(planned))
-    reach, largest = (
-        noise.reach,
-        plan.unit_slots * (sensitivity.query if plan.mode == "bounded-glm" else plan.clip_norm),
-    )
     if not shared:  # the products come after the noise
         _, product = inner
         step = product.clip_norm + product.largest_noise / plan.support_slots
-        largest += reach * noise.encoding.step + product.count * plan.inner_lr * step
-        reach = 0
-    noise.encoding.check_room(parties=clients, largest_coordinate=largest, noise_reach=reach)
+        largest += noise.reach * noise.encoding.step + product.count * plan.inner_lr * step
+        noise.encoding.check_room(parties=clients, largest_coordinate=largest, noise_reach=0)
     return Schedule(
         plan=plan,
         clients=clients,

@@ -147,7 +147,7 @@ REFUSED = {
     "no noise": (5, 1, 1, 0.0),
     "base too small": (1, 0, 0, 3.125),
     "first part too small": (100, 0, 30, 3.1875 * 99),
-    "beyond the sampler": (4, 0, 1, 2.0**20),
+    "beyond the sampler": (4, 0, 1, 2.0**26),
 }
 
 
@@ -174,7 +174,7 @@ def test_more_dropouts_than_parts(d):
 
 def test_a_budget_that_no_sampler_serves():
     with pytest.raises(SurplusRefused, match="beyond"):
-        surplus_noise(1e-9, release=RELEASE, rounds=1, clients=4, corrupt=0, dropped=1)
+        surplus_noise(1e-14, release=RELEASE, rounds=1, clients=4, corrupt=0, dropped=1)
     with pytest.raises(SurplusRefused, match="part 0 of 3"):
         surplus_noise(1e6, release=RELEASE, rounds=1, clients=10, corrupt=0, dropped=3)
 
