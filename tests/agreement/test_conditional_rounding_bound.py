@@ -71,7 +71,7 @@ def test_the_claim_bounds_the_exact_divergence(clip_norm, beta, x):
 
 @pytest.mark.parametrize(("clip_norm", "beta", "x"), CASES)
 def test_draws_have_the_law_that_was_enumerated(clip_norm, beta, x):
-    made, x, stream, n = rounding(clip_norm, beta), np.array(x), words(3), 6000
+    made, x, stream, n = rounding(clip_norm, beta), np.array(x), words(3), 3000
     drawn = [tuple(made.round(x, stream).tolist()) for _ in range(n)]
     law = outcomes(made, x)
     assert set(drawn) <= set(law)
