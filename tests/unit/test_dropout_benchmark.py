@@ -11,6 +11,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "dropout_noise.py"
 
 
+@pytest.mark.long
 def test_one_line_of_json():
     colluders = 1
     small = ["--dimension", "2", "--rounds", "1", "--dropout", "0.2", "--colluders", str(colluders), "--json"]
