@@ -75,7 +75,7 @@ REFUSED = {
         120,
         "below 3.2",
     ),
-    "too much noise": ({"epsilon": 1e-8, "rounds": 100_000}, 10, "beyond"),
+    "too much noise": ({"epsilon": 1e-8, "delta": 1e-7, "rounds": 100_000}, 10, "beyond"),
 }
 
 
