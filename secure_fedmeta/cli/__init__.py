@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted.
     """
-    from . import epsilon, run
+    from . import check, epsilon, run
 
     # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
     before = {}
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not app.registered_commands:  # once, however often this is called
         run.register(app)
         epsilon.register(app)
+        check.register(app)
     command = typer.main.get_command(app)
     try:
         result = command.main(args=given or ["--help"], prog_name="secure-fedmeta", standalone_mode=False)
