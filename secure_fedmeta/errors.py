@@ -8,7 +8,8 @@
     ├── DataError      SFM-13x  a site's own records (datasets)
     ├── RunError       SFM-110  a run that cannot go on
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
-    └── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
+    ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
+    └── ...            SFM-125 to 127  a source that `check` cannot read, that is too large, or broken (check.sources)
 
 Numbers 2xx are the crypto room's, 3xx the privacy room's.
 """

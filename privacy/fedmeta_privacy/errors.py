@@ -10,7 +10,8 @@ PrivacyError(code, what, remedy)
 ├── UnsafeModel            SFM-306  a model that must not touch data
 ├── TooManyRecords         SFM-307  more records than registered slots
 ├── JournalDamaged         SFM-308  a budget journal that does not replay
-└── LedgerDamaged          SFM-309  a ledger line that does not verify
+├── LedgerDamaged          SFM-309  a ledger line that does not verify
+└── DisclosureRefused      SFM-329  documents that cannot be made of a ledger or of an operator's statements
 """
 
 from __future__ import annotations
@@ -110,3 +111,9 @@ class LedgerDamaged(PrivacyError):
     """A ledger line that does not verify."""
 
     code = "SFM-309"
+
+
+class DisclosureRefused(PrivacyError):
+    """Disclosure documents cannot be made: the ledger lacks a line, or a statement is unknown or too long."""
+
+    code = "SFM-329"
