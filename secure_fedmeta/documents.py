@@ -53,9 +53,13 @@ def write_documents(out: Path, statements: Statements, *, utility: Mapping[str, 
         around["config_sha256"] = hashlib.sha256(config.read_bytes()).hexdigest()
     document = disclose(record, statements, surroundings=around)
     entry = registry_entry(record, statements, run_id=around["run_id"])
-    (out / "disclosure.json").write_bytes(to_json(document))
-    (out / "registry.yaml").write_text(to_yaml(entry), encoding="utf-8")
-    (out / "MODEL_CARD.md").write_text(model_card(document), encoding="utf-8")
+    files = {
+        "disclosure.json": to_json(document),
+        "registry.yaml": to_yaml(entry).encode(),
+        "MODEL_CARD.md": model_card(document).encode(),
+    }
+    for name, content in files.items():
+        (out / name).write_bytes(content)
     return document
 
 

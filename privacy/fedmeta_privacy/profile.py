@@ -104,8 +104,9 @@ def loose_group(epsilon: float, delta: float, size: int) -> tuple[float, float]:
     e^(k eps) P_k(A) + delta (1 + e^eps + ... + e^((k-1) eps)).
 
     Example:
-        >>> loose_group(0.5, 1e-6, 2)
-        (1.0, 2.6487212707001286e-06)
+        >>> epsilon, delta = loose_group(0.5, 1e-6, 2)
+        >>> epsilon, round(delta, 9)
+        (1.0, 2.649e-06)
     """
     total = sum(math.exp(min(700.0, i * epsilon)) for i in range(size)) * delta
     return size * epsilon, min(1.0, total * (1 + 2.0**-40))

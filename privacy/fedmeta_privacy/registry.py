@@ -91,13 +91,14 @@ def _privacy_loss(record: RunRecord) -> dict[str, Any]:
         for view, value in used.items()
         if view in VIEWS_SEE
     ]
-    return {
+    loss: dict[str, Any] = {
         "privacy_unit": f"{record.unit}-level",
         "privacy_unit_details": f"{UNITS.get(record.unit, record.unit)}. Adjacent: "
         f"{ADJACENCIES.get(record.adjacency, record.adjacency)}.",
         "privacy_parameters": parameters,
         "privacy_parameters_details": "\n".join([details, *lines]),
     }
+    return {name: value for name, value in loss.items() if value}  # no parameters where nothing is promised
 
 
 def _model(record: RunRecord, said: Statements) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from .errors import DisclosureRefused
 
@@ -49,7 +49,7 @@ def _mapping(values: Mapping[str, object], indent: str) -> list[str]:
 def _entry(head: str, value: object, indent: str) -> list[str]:
     if isinstance(value, Mapping) and value:
         return [head, *_mapping(value, indent + "  ")]
-    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+    if isinstance(value, list | tuple) and value:
         return [head, *(f"{indent}  - {_scalar(item)}" for item in value)]
     return [f"{head} {_scalar(value)}"]
 
