@@ -40,7 +40,7 @@ def view_numbers(record: RunRecord, view: str) -> dict[str, Any]:
     numbers: dict[str, Any] = {"sees": VIEWS_SEE[view], "epsilon": epsilon, "delta": record.delta}
     loose = profile.detection_bound(epsilon, record.delta)
     variation = _variation(record)
-    if not record.gaussian or variation is None:
+    if not record.gaussian or variation is None or epsilon > gdp.LARGEST_EPSILON:
         reason = "not a Gaussian mechanism by its ledger: one epsilon does not fix the curve; `audit` recomputes it"
         numbers |= {"gdp_mu": gap(reason), "profile": gap(reason), "renyi": gap(reason)}
         numbers["groups"] = {
@@ -92,19 +92,23 @@ def per_round(record: RunRecord) -> Field:
     step = math.ceil(len(record.rounds) / MOST_ROUNDS_LISTED)
     kept = [r for i, r in enumerate(record.rounds) if (i + 1) % step == 0 or i in (0, len(record.rounds) - 1)]
     variation = _variation(record)
-    rows = []
-    for each in kept:
-        alone: float | str = "none"
-        if each.shift is not None and record.private and record.gaussian and variation is not None:
-            alone = _number(gdp.epsilon_upper(math.sqrt(each.shift), record.delta, total_variation=variation))
-        rows.append(
-            {
-                "round": each.number,
-                "invited": each.invited,
-                "survivors": each.survivors,
-                "aborted": each.aborted,
-                "epsilon_of_this_round_alone": alone,
-                "epsilon_so_far": {view: "none" if value is None else value for view, value in each.epsilon.items()},
-            }
-        )
+    rows = [
+        {
+            "round": each.number,
+            "invited": each.invited,
+            "survivors": each.survivors,
+            "aborted": each.aborted,
+            "epsilon_of_this_round_alone": _alone(record, each.shift, variation),
+            "epsilon_charged_beforehand": _alone(record, each.floor, variation),
+            "epsilon_so_far": {view: "none" if value is None else value for view, value in each.epsilon.items()},
+        }
+        for each in kept
+    ]
     return {"executed": len(record.rounds), "listed": len(rows), "rows": rows}
+
+
+def _alone(record: RunRecord, shift: float | None, variation: float | None) -> float | str:
+    """Epsilon of one release with this squared Gaussian shift."""
+    if shift is None or variation is None or not (record.private and record.gaussian):
+        return "none"
+    return _number(gdp.epsilon_upper(math.sqrt(shift), record.delta, total_variation=variation))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from .data_rules import preprocessing, unsafe_loading
+from .data_rules import networked, preprocessing, unsafe_loading
 from .engine_rules import fresh_engines
 from .findings import RULES, Finding, Level, Rule
 from .foreign import what_cannot_be_shown
 from .opacus_rules import opacus_calls
 from .plan_rules import check_plan, is_plan
 from .project import Module, Project
-from .release_rules import unnoised_releases
+from .release_rules import claims_dp, unnoised_releases
 from .rounds import RoundMap
 from .sources import OversizedSource, find_sources, parse_python
 
@@ -70,11 +70,12 @@ def check_paths(paths: Sequence[Path]) -> Checked:
 def _check_modules(modules: Sequence[Module]) -> set[Finding]:
     project = Project(modules)
     rounds = RoundMap(project)
-    findings = {*fresh_engines(project, rounds), *unnoised_releases(project, rounds)}
+    private, talking = project.programs_with(claims_dp), project.programs_with(networked)
+    findings = {*fresh_engines(project, rounds), *unnoised_releases(project, rounds, private)}
     for module in modules:
         findings.update(opacus_calls(project, module))
-        findings.update(preprocessing(project, module))
-        findings.update(unsafe_loading(project, module, rounds))
+        findings.update(preprocessing(module) if module.path in private else ())
+        findings.update(unsafe_loading(module, rounds, talks=module.path in talking))
     return findings
 
 

@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterator
 
 from .findings import Finding
-from .project import Module, Project, dotted, own_nodes
-from .release_rules import uses_dp
+from .project import Module, dotted, own_nodes
 from .rounds import RoundMap
 
 _FITTED = re.compile(r"^sklearn\.(?:preprocessing|decomposition|impute|feature_selection|feature_extraction)\.")
@@ -27,10 +26,8 @@ _UNPICKLERS = {
 _PUBLIC = re.compile(r"public|synthetic|proxy|reference_ranges|range", re.IGNORECASE)
 
 
-def preprocessing(project: Project, module: Module) -> Iterator[Finding]:
-    """`scaler.fit(...)` on what is not named public, in a program that claims privacy."""
-    if not uses_dp(project, module):
-        return
+def preprocessing(module: Module) -> Iterator[Finding]:
+    """`scaler.fit(...)` on what is not named public; asked of programs that claim privacy."""
     made = {
         dotted(target): module.origin(node.value.func)
         for node in ast.walk(module.tree)
@@ -50,11 +47,15 @@ def preprocessing(project: Project, module: Module) -> Iterator[Finding]:
             yield Finding(str(module.path), node.lineno, "SFM-520", what)
 
 
-def unsafe_loading(project: Project, module: Module, rounds: RoundMap) -> Iterator[Finding]:
-    """Unpickling in scripts that talk to others, or in what runs each round."""
-    networked = any(other.imports(package) for other in project.group(module) for package in _NETWORK)
+def networked(module: Module) -> bool:
+    """Whether a script talks to others."""
+    return any(module.imports(package) for package in _NETWORK)
+
+
+def unsafe_loading(module: Module, rounds: RoundMap, *, talks: bool) -> Iterator[Finding]:
+    """Unpickling in programs that talk to others, or in what runs each round."""
     for function in module.all_functions():
-        if not (networked or function in rounds.federated):
+        if not (talks or function in rounds.federated):
             continue
         for node in own_nodes(function.node):
             if not isinstance(node, ast.Call):

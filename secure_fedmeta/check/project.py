@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,6 +155,10 @@ class Project:
         for module in self.modules:
             self._by_stem.setdefault(module.path.stem, []).append(module)
         self._group = self._groups()
+        self._methods: dict[str, list[Function]] = {}
+        for module in self.modules:
+            for (_, name), function in module.methods.items():
+                self._methods.setdefault(name, []).append(function)
 
     def callees(self, function: Function, call: ast.Call) -> list[Function]:
         """Functions of the project that a call may reach; a class stands for its `__init__`."""
@@ -175,7 +179,13 @@ class Project:
         receiver = dotted(call.func.value) if isinstance(call.func, ast.Attribute) else ""
         if not _TRAINS.search(name) or receiver == "self" or receiver.split(".")[0] in module.aliases:
             return []
-        return [f for other in self.group(module) for (_, method), f in other.methods.items() if method == name]
+        program = self._group[module.path]
+        return [f for f in self._methods.get(name, []) if self._group[f.module.path] is program]
+
+    def programs_with(self, holds: Callable[[Module], bool]) -> set[Path]:
+        """Paths of all scripts that belong to a program of which some script is so."""
+        found = {id(self._group[module.path]) for module in self.modules if holds(module)}
+        return {module.path for module in self.modules if id(self._group[module.path]) in found}
 
     def resolve(self, module: Module, home: str) -> list[Module]:
         """Scripts of the project that an import may mean: by the last part of the name, nearest folder first."""

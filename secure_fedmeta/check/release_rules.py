@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from .findings import Finding
 from .flow import Flow
@@ -22,23 +22,21 @@ _COUNT = re.compile(
 _LOGGERS = {"wandb.log", "mlflow.log_metric", "mlflow.log_metrics"}
 
 
-def uses_dp(project: Project, module: Module) -> bool:
-    """Whether a script, or one that it works with, claims differential privacy."""
-    return any(_claims_dp(other) for other in project.group(module))
-
-
-@cache
-def _claims_dp(module: Module) -> bool:
+def claims_dp(module: Module) -> bool:
+    """Whether a script works with differential privacy: imports Opacus, or names what others provide."""
     if module.imports("opacus"):
         return True
     names = (n.attr if isinstance(n, ast.Attribute) else getattr(n, "id", "") for n in ast.walk(module.tree))
     return any(_DP_NAMES.search(name) for name in names)
 
 
-def unnoised_releases(project: Project, rounds: RoundMap) -> Iterator[Finding]:
-    """What leaves a site in each round, by the frameworks' own ways of sending, judged by `Flow`."""
+def unnoised_releases(project: Project, rounds: RoundMap, private: Collection[Path]) -> Iterator[Finding]:
+    """What leaves a site in each round, by the frameworks' own ways of sending, judged by `Flow`.
+
+    `private` are the scripts of programs that claim privacy.
+    """
     for module in project.modules:
-        if not uses_dp(project, module):
+        if module.path not in private:
             continue
         for function in module.all_functions():
             flow: Flow | None = None

@@ -96,6 +96,7 @@ class RoundMap:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.per_round: dict[Function, PerRound] = {}
+        self._factories = {module.path: set(client_factories(module)) for module in project.modules}
         self.federated: set[Function] = set()  # reached from a client's own entry points, not from any loop
         waiting = [(each, True) for each in self._entries()]
         waiting += [(each, False) for each in self._called_in_loops()]
@@ -117,7 +118,7 @@ class RoundMap:
 
     def _entries(self) -> Iterator[PerRound]:
         for module in self.project.modules:
-            factories = set(client_factories(module))
+            factories = self._factories[module.path]
             made_anew = {
                 call_name
                 for factory in factories & set(module.functions)
@@ -136,7 +137,7 @@ class RoundMap:
     def _made_elsewhere(self, function: Function) -> bool:
         """Whether a client_fn in another file of the same program makes this class."""
         for other in self.project.group(function.module):
-            for factory in set(client_factories(other)) & set(other.functions):
+            for factory in self._factories[other.path] & set(other.functions):
                 if function.owner in _called_names(other.functions[factory]):
                     return True
         return False
