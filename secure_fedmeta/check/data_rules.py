@@ -30,12 +30,12 @@ def preprocessing(module: Module) -> Iterator[Finding]:
     """`scaler.fit(...)` on what is not named public; asked of programs that claim privacy."""
     made = {
         dotted(target): module.origin(node.value.func)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
         for target in node.targets
         if dotted(target)
     }
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         if node.func.attr not in {"fit", "fit_transform", "partial_fit"} or not node.args:

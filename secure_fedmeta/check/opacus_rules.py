@@ -31,7 +31,7 @@ LARGEST_DELTA = 0.01  # no training set of a hundred units or more may have it
 
 def opacus_calls(project: Project, module: Module) -> Iterator[Finding]:
     """All rules about one script's calls."""
-    calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    calls = [node for node in module.nodes if isinstance(node, ast.Call)]
     private = [call for call in calls if method_name(call).startswith("make_private") and _is_opacus(module)]
     report = _reporter(module)
     yield from _keywords(module, calls, report)
@@ -164,7 +164,7 @@ def _large_delta(module: Module, calls: list[ast.Call], report: Report) -> Itera
     """Literal deltas beside literal sizes of the training set, and deltas that no set of a hundred may have."""
     named = [
         (target, node.value)
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)

@@ -45,13 +45,16 @@ class Module:
     methods: dict[tuple[str, str], Function] = field(default_factory=dict)
     bases: dict[str, list[str]] = field(default_factory=dict)
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    nodes: list[ast.AST] = field(default_factory=list)
 
     def __post_init__(self) -> None:  # noqa: PLR0912 - one case per kind of node
         self.functions["<module>"] = Function(self, "<module>", self.tree)
-        for parent in ast.walk(self.tree):
+        self.nodes.append(self.tree)
+        for parent in self.nodes:  # grows while it is read: all nodes, each below its parent
             for child in ast.iter_child_nodes(parent):
                 self.parents[child] = parent
-        for node in ast.walk(self.tree):
+                self.nodes.append(child)
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     bound = alias.asname or alias.name.split(".")[0]
@@ -66,7 +69,7 @@ class Module:
                     self.methods[parent_node.name, node.name] = Function(self, node.name, node, parent_node.name)
                 else:
                     self.functions.setdefault(node.name, Function(self, node.name, node))
-        for node in ast.walk(self.tree):  # Engine = opacus.PrivacyEngine, app = ClientApp(...)
+        for node in self.nodes:  # Engine = opacus.PrivacyEngine, app = ClientApp(...)
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 value = node.value.func if isinstance(node.value, ast.Call) else node.value
                 origin = self.origin(value)

@@ -26,7 +26,7 @@ def claims_dp(module: Module) -> bool:
     """Whether a script works with differential privacy: imports Opacus, or names what others provide."""
     if module.imports("opacus"):
         return True
-    names = (n.attr if isinstance(n, ast.Attribute) else getattr(n, "id", "") for n in ast.walk(module.tree))
+    names = (n.attr if isinstance(n, ast.Attribute) else getattr(n, "id", "") for n in module.nodes)
     return any(_DP_NAMES.search(name) for name in names)
 
 
@@ -106,7 +106,7 @@ def _tag(call: ast.Call) -> str:
 
 def _made_by(module: Module, name: str) -> str:
     """Origin of what a name was made by: `writer = SummaryWriter()`."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             names = {dotted(target) for target in node.targets}
             if name in names:

@@ -54,7 +54,7 @@ def app_role(function: Function) -> str | None:
 
 def client_factories(module: Module) -> Iterator[str]:
     """Names of functions that are handed over as `client_fn`: called for each message, not once."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call):
             continue
         name = module.origin(node.func).rsplit(".", 1)[-1]

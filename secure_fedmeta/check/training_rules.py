@@ -25,13 +25,13 @@ def batch_norm(project: Project, module: Module) -> Iterator[Finding]:
         module,
         *(o for origin in module.aliases.values() for o in project.resolve(module, origin.rpartition(".")[0])),
     ]
-    texts = [dotted(node) for other in used for node in ast.walk(other.tree) if isinstance(node, ast.Attribute)]
+    texts = [dotted(node) for other in used for node in other.nodes if isinstance(node, ast.Attribute)]
     if any(text.endswith(("ModuleValidator.fix", "ModuleValidator.fix_and_validate")) for text in texts):
         return
     if any("convert_batchnorm" in text for text in [*texts, *module.aliases.values()]):
         return
     for other in dict.fromkeys(used):
-        for node in ast.walk(other.tree):
+        for node in other.nodes:
             if isinstance(node, ast.Call):
                 origin = other.origin(node.func)
                 if _BATCH_NORM.match(origin):
@@ -57,7 +57,7 @@ def ghost_losses(project: Project, module: Module, private: list[ast.Call]) -> I
 
 def _called_flat(project: Project, module: Module) -> bool:
     """Whether every call of a loss in the program, by its name, is given something flat."""
-    calls = [(other, n) for other in project.group(module) for n in ast.walk(other.tree) if isinstance(n, ast.Call)]
+    calls = [(other, n) for other in project.group(module) for n in other.nodes if isinstance(n, ast.Call)]
     flat = [
         _flat(other, call.args[0])
         for other, call in calls
@@ -75,7 +75,7 @@ def _flat(module: Module, node: ast.expr) -> bool:
         isinstance(n, ast.Assign)
         and any(dotted(target) == name for target in n.targets)
         and any(isinstance(p, ast.Attribute) and p.attr in _FLAT for p in ast.walk(n.value))
-        for n in ast.walk(module.tree)
+        for n in module.nodes
     )
 
 
