@@ -9,7 +9,9 @@
     ├── RunError       SFM-110  a run that cannot go on
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
-    └── ModelRefused   SFM-114  a network that cannot be run with a guarantee
+    ├── ModelRefused   SFM-114  a network that cannot be run with a guarantee
+    ├── a source        SFM-125 to 127  that `check` cannot read, is too large or broken (check.sources)
+    └── an attack       SFM-128, 129    that a run or a plan does not lend itself to (attacks.target, attacks.planned)
 
 Numbers 2xx are the crypto room's, 3xx the privacy room's.
 """

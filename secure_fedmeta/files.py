@@ -21,6 +21,9 @@ FILES = {
     "ledger.jsonl": "what was executed, one chained line per round",
     "metrics.jsonl": "loss and AUROC per round (simulation only, not covered by epsilon)",
     "model.safetensors": "the released model",
+    "disclosure.json": "the privacy of this run in twelve groups of fields, gaps by name",
+    "registry.yaml": "the same as a draft entry for the Differential Privacy Deployments Registry",
+    "MODEL_CARD.md": "what the model is for, and a label in plain words",
     "report.html": "all of it for reading",
 }
 

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from fedmeta_crypto import SERVER
 from fedmeta_privacy import accountant
 from fedmeta_privacy.ledger import Json, decimal
+from fedmeta_privacy.statements import Statements
 
 from ._version import __version__
 from .algorithms.maml import sigmoid
 from .algorithms.softmax import softmax
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
+from .documents import write_documents
 from .entropy import role_key
 from .errors import ModelRefused, SettingError
 from .federation.accounts import Spent
@@ -70,6 +72,7 @@ class Run:
         second_opinion: another accountant's epsilon for the same events; None without a guarantee.
         excluded: sites that were convicted and asked no more, by name, and why.
         stopped: why the run ended before its planned rounds; empty if it did not.
+        label: the guarantee in plain words; empty without a folder.
     """
 
     plan: Plan
@@ -84,6 +87,7 @@ class Run:
     second_opinion: float | None = None
     excluded: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
+    label: str = ""
     out: Path | None = None
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -188,6 +192,7 @@ def federate(
     watch: Watcher | None = None,
     pilot: str = "arrays",
     derived: Collection[str] = (),
+    statements: Statements | None = None,
 ) -> Run:
     """Run the plan over the sites, each one holding its own records.
 
@@ -202,6 +207,7 @@ def federate(
         watch: sees every round; simulation only.
         pilot: name written into config.toml.
         derived: settings that the pilot works out anew, left out of config.toml.
+        statements: what the operator says for the disclosure documents; what is missing there is a named gap.
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
@@ -241,7 +247,12 @@ def federate(
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
         digest = keys[SERVER].people.digest(simulation.cohort).hex() if keys else None
         simulation.server.record("run", _opening(schedule, digest))
-        _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
+        try:
+            _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
+        finally:
+            if folder is not None:
+                scores = run.metrics[-1] if run.metrics else {}
+                run.label = write_documents(folder.out, statements or Statements(), utility=scores)["label"]["plain"]
     release()
     return run
 

@@ -16,7 +16,9 @@ PrivacyError(code, what, remedy)
 ├── MixedAdjacency         SFM-312  one epsilon for events of two adjacencies
 ├── NotDominated           SFM-313  a round beyond the event declared before the run
 ├── SurplusRefused         SFM-320  noise in removable parts that nothing is proved for
-└── UnprovedAdaptation     SFM-322  an adaptation that no record-level bound is proved for
+├── UnprovedAdaptation     SFM-322  an adaptation that no record-level bound is proved for
+├── DisclosureRefused      SFM-329  documents that cannot be made of a ledger or of an operator's statements
+└── AuditError             SFM-330 to 334  counts, scores or contexts that no audit takes (audit.errors)
 """
 
 from __future__ import annotations
@@ -168,3 +170,9 @@ class UnprovedAdaptation(PrivacyError):
     """An adaptation rule outside the record-level proofs."""
 
     code = "SFM-322"
+
+
+class DisclosureRefused(PrivacyError):
+    """Disclosure documents cannot be made: the ledger lacks a line, or a statement is unknown or too long."""
+
+    code = "SFM-329"

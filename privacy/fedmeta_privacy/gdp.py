@@ -25,7 +25,7 @@ from .errors import PlanError
 # of size L turns these into a relative error of about L * 2^-52. Four times that is charged.
 _ULP = 2.0**-50
 _OUTWARD = 5e-10  # relative, on every epsilon that leaves this file
-_MAX_EPSILON = 700.0  # e^eps must stay a float
+LARGEST_EPSILON = 700.0  # e^eps must stay a float
 
 
 def _terms(epsilon: float, mu: float) -> tuple[float, float, float]:
@@ -100,13 +100,13 @@ def epsilon_upper(mu: float, delta: float, *, total_variation: float = 0.0) -> f
         return _upper(mu, delta)
     # Most runs: a billionth of delta is set aside, and the variation fits into it.
     epsilon = _upper(mu, delta * (1 - 1e-9))
-    if epsilon <= _MAX_EPSILON and (1 + math.exp(epsilon)) * total_variation <= delta * 1e-9:
+    if epsilon <= LARGEST_EPSILON and (1 + math.exp(epsilon)) * total_variation <= delta * 1e-9:
         return epsilon
     # Else shrink delta by what the variation needs: that raises epsilon, which shrinks delta again, a monotone
     # iteration from below that ends at the smallest solution, if there is one.
     epsilon = _upper(mu, delta)
     for _ in range(64):
-        if epsilon > _MAX_EPSILON:
+        if epsilon > LARGEST_EPSILON:
             return math.inf
         left = delta - (1 + math.exp(epsilon)) * total_variation * (1 + 1e-12)
         if left <= 0:
@@ -158,8 +158,8 @@ def mu_for(epsilon: float, delta: float, *, total_variation: float = 0.0) -> flo
         >>> epsilon_upper(mu, 1e-3) <= 3.0 < epsilon_upper(mu * 1.001, 1e-3)
         True
     """
-    if not 0 < epsilon <= _MAX_EPSILON:
-        raise PlanError(f"epsilon={epsilon} is not a budget", f"choose 0 < epsilon <= {_MAX_EPSILON:g}")
+    if not 0 < epsilon <= LARGEST_EPSILON:
+        raise PlanError(f"epsilon={epsilon} is not a budget", f"choose 0 < epsilon <= {LARGEST_EPSILON:g}")
     if not 0 < delta - (1 + math.exp(epsilon)) * total_variation < 1:
         raise PlanError(
             f"epsilon={epsilon} at delta={delta} is beyond what the noise sampler is proved for over this run",

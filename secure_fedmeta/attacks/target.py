@@ -119,6 +119,13 @@ def load_target(what: str) -> Target:
 
 
 def _hospital(plan: Plan, theta: Float | None, name: str) -> Target:
+    if (plan.mode, plan.loss, plan.dropout_noise) != ("bounded-glm", "logistic", "over-provision"):
+        raise NotAttackable(
+            f"mode {plan.mode}, loss {plan.loss}, dropout_noise {plan.dropout_noise}: the attacks know the uploads of "
+            "logistic regression with one noise a site",
+            name,
+            "attack a run of mode bounded-glm, loss logistic and dropout_noise over-provision",
+        )
     pilot = HospitalPilot(plan)
     schedule = make_schedule(
         plan, clients=plan.clients, dimension=pilot.codebook.width, codebook_hash=pilot.codebook.digest()

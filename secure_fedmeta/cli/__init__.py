@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted.
     """
-    from . import attack, epsilon, run
+    from . import attack, check, epsilon, run
 
     # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
     before = {}
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run.register(app)
         epsilon.register(app)
         attack.register(app)
+        check.register(app)
     command = typer.main.get_command(app)
     try:
         result = command.main(args=given or ["--help"], prog_name="secure-fedmeta", standalone_mode=False)

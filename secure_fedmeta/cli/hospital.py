@@ -27,15 +27,19 @@ if TYPE_CHECKING:
 ENVELOPE = "secure-fedmeta/run/1"
 
 
-def run_hospital(settings: Mapping[str, Any], *, where: str, out: Path, form: Format) -> None:
+def run_hospital(
+    settings: Mapping[str, Any], *, where: str, out: Path, form: Format, operator: Path | None = None
+) -> None:
     """Plan, run, compare, report."""
     start = time.perf_counter()
     console = Console(stderr=form is Format.JSON, highlight=False)
     if not console.is_terminal:
         console.width, console.soft_wrap = 120, True  # a file has no width: whole lines, unfolded tables
     console.print(f"[bold]secure-fedmeta {__version__}[/] · pilot [bold]hospital[/]")
-    from ..pilots.hospital import plan_with, schedule_for
+    from ..documents import read_statements
+    from ..pilots.hospital import STATEMENTS, plan_with, schedule_for
 
+    statements = read_statements(operator, STATEMENTS)
     plan = plan_with(settings, where=where)
     schedule = schedule_for(plan)
     for line in plan_lines(plan, schedule):
@@ -51,7 +55,7 @@ def run_hospital(settings: Mapping[str, Any], *, where: str, out: Path, form: Fo
     pilot = HospitalPilot(plan)
     with RoundLog(console, schedule) as log:
         try:
-            result = pilot.execute(out=out, on_round=log.add)
+            result = pilot.execute(out=out, on_round=log.add, statements=statements)
         except KeyboardInterrupt:
             console.print(f"stopped; {escape(str(out))}/ledger.jsonl holds the executed rounds and what they cost")
             raise

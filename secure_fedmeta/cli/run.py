@@ -52,6 +52,9 @@ def run(
     insecure_reproducible: Annotated[
         bool | None, typer.Option("--insecure-reproducible", help="Seed keys and noise too; no guarantee.")
     ] = None,
+    operator: Annotated[
+        Path | None, typer.Option(help="TOML with what only you can state: curators, intended_use, region, ...")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="New folder for the run's files. [runs/hospital-N]")] = None,
     form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
 ) -> None:
@@ -81,7 +84,7 @@ def run(
     pilot, base = _source(what)
     from .hospital import run_hospital
 
-    run_hospital(base | settings, where=what, out=out or _fresh_folder(pilot), form=form)
+    run_hospital(base | settings, where=what, out=out or _fresh_folder(pilot), form=form, operator=operator)
 
 
 def _epsilon(given: str | None) -> object:

@@ -57,6 +57,7 @@ def _content(result: HospitalResult) -> dict[str, Any]:
         "second": None if run.second_opinion is None else show(run.second_opinion),
         "guarantee": run.guarantee,
         "beside": run.beside,
+        "label": run.label,
         "stopped": run.stopped,
         "hiding": schedule.hiding,
         "downgrade": downgrade_line(schedule),

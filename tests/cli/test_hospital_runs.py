@@ -19,6 +19,9 @@ FILES = {
     "metrics.jsonl",
     "model.safetensors",
     "report.html",
+    "disclosure.json",
+    "registry.yaml",
+    "MODEL_CARD.md",
 }
 
 
@@ -142,7 +145,7 @@ def test_reproducible_twice_is_identical_and_claims_nothing(pilot):
     options = ("--insecure-reproducible", "--dropout", "0.1", "--seed", "5")
     (first, text, _, a), (second, _, _, b) = pilot(*options), pilot(*options, again="yes")
     assert first == second == 0 and a != b
-    for name in ("ledger.jsonl", "model.safetensors", "config.toml", "roster.json"):
+    for name in FILES - {"metrics.jsonl", "report.html"}:
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
     for entry in ledger(a)[1:]:
         assert set(entry["body"]["epsilon"].values()) == {"none"}

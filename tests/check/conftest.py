@@ -1,0 +1,3 @@
+"""The examples are read by `check`, never imported."""
+
+collect_ignore = ["examples"]
