@@ -6,7 +6,7 @@ rules, each a product of projections onto balls:
 
 * `FlatClip(C)`: the row's norm is at most C.
 * `PerLayerClip(lengths, norms)`: slice l of the row is clipped to C_l; the row's norm is at most sqrt(sum C_l^2).
-* `AdaptiveClip`: flat, to a public C_t that follows a quantile of the norms (Andrew et al. 2021, arXiv 1905.03871v5).
+* `AdaptiveClip`: flat, to a public C_t that follows a quantile of the norms (Andrew et al. 2021, arXiv 1905.03871).
 
 **Adaptive, accounted.** A row is divided by the public C_t and clipped to norm 1, and a coordinate w b is appended:
 b = +1/2 if the row was within C_t, else -1/2; an empty slot has no row and adds nothing. One row's norm is at most

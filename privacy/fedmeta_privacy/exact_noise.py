@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Discrete Gaussian noise without any table or float: exact, and slow.
 
-Canonne, Kamath and Steinke 2020 (arXiv 2004.00010v5), Algorithms 1 to 3: a discrete Gaussian from a discrete Laplace
+Canonne, Kamath and Steinke 2020 (arXiv 2004.00010v3), Algorithms 1 to 3: a discrete Gaussian from a discrete Laplace
 by rejection, a discrete Laplace from geometric draws, and both from Bernoulli(exp(-x)) with rational x. All arithmetic
 is on whole numbers, so that the law is exact if the words are uniform: no total variation is to be charged. For
 small counts and as the reference of the table sampler (`noise.DiscreteGaussian`), which is a thousand times faster.

@@ -4,7 +4,7 @@
 x -> H D x / sqrt(p), with x padded by zeros to the next power of two p, D random signs from a *public* seed and H the
 Walsh-Hadamard matrix. Orthogonal, so norms, clipping bounds and sensitivities carry over; after it no coordinate
 exceeds (||x||/sqrt(p)) sqrt(2 ln(2p/beta)) with probability 1 - beta over the seed, *for a vector chosen before the
-seed* (Ailon and Chazelle 2006; used for private sums by Kairouz et al. 2021, arXiv 2102.06387v4, section 4.1).
+seed* (Ailon and Chazelle 2006; used for private sums by Kairouz et al. 2021, arXiv 2102.06387, section 4.1).
 The seed hides nothing and buys no privacy.
 
 Arithmetic, u = 2^-53. Each of the log2(p) levels computes sums and differences of pairs, each off by a relative u,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conditional stochastic rounding: unbiased steps with a norm bound, for the client unit with zero-out only.
 
-Kairouz, Liu and Steinke 2021 (arXiv 2102.06387v4), Algorithm 1 and its norm bound. Each coordinate of x/step is rounded
+Kairouz, Liu and Steinke 2021 (arXiv 2102.06387), Algorithm 1 and its norm bound. Each coordinate of x/step is rounded
 up or down at random so that its mean is kept, and the result is drawn again unless its norm stays within
 
     B = min{ C/step + sqrt(d),  sqrt( (C/step)^2 + d/4 + sqrt(2 ln(1/beta)) (C/step + sqrt(d)/2) ) },

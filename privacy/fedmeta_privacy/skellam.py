@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Skellam noise: the difference of two Poisson draws, by 128-bit tables of whole numbers.
 
-For teaching and comparison (Agarwal, Kairouz and Liu 2021, arXiv 2110.04995v2): Skellam is closed under sums, so
+For teaching and comparison (Agarwal, Kairouz and Liu 2021, arXiv 2110.04995): Skellam is closed under sums, so
 dropouts change nothing but the variance, but only Renyi bounds are proved for it; the discrete Gaussian has an exact
 Gaussian bound and is the default. Library samplers of the Poisson law work in floats and state no distance from it;
 this one does.
