@@ -41,7 +41,9 @@ def test_equal_rounds_against_the_loss_distribution(noise, sampling, count, delt
     assert ours >= prv_lower_bound(events, delta) - 1e-9
 
 
-@pytest.mark.parametrize(("noise", "count", "delta"), [(1.0, 1, 1e-5), (4.0, 100, 1e-5), (0.5, 1, 1e-6), (30.0, 9, 1e-3)])
+@pytest.mark.parametrize(
+    ("noise", "count", "delta"), [(1.0, 1, 1e-5), (4.0, 100, 1e-5), (0.5, 1, 1e-6), (30.0, 9, 1e-3)]
+)
 def test_unsampled_rounds_against_the_exact_curve(noise, count, delta):
     exact = gdp.epsilon_bounds(count**0.5 / noise, delta)[0]
     assert exact <= composed_epsilon(rounds(noise, 1.0, count), delta) <= exact * 1.001 + 1e-4

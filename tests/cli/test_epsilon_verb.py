@@ -61,7 +61,8 @@ NEW = {
                  "dimension": 31, "sampler_variation": 1e-32, "count": 2},
     "sampled discrete": {"type": "discrete_gaussian_sum", "l2": 100, "variance": 25000, "smallest_scale": 50, "q": 0.1,
                          "parties": 10, "dimension": 31, "sampler_variation": 1e-32, "count": 2},
-    "nested": {"type": "repeated", "count": 3, "event": {"type": "composed", "events": [{"type": "gaussian", "sigma": 9}]}},
+    "nested": {"type": "repeated", "count": 3,
+               "event": {"type": "composed", "events": [{"type": "gaussian", "sigma": 9}]}},
 }  # fmt: skip
 
 

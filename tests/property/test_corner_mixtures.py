@@ -31,7 +31,7 @@ def curve(mu, q, removed):
 
 
 @given(st.lists(st.tuples(st.floats(0.05, 5), st.floats(1e-4, 1)), min_size=8, max_size=8, unique=True), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_round_is_dominated_by_its_mixture(kinds, removed):
     mu, q = (np.array(column) for column in zip(*sorted(kinds), strict=True))
     made = corners(mu, q, np.ones(8), np.ones(8), classes=6)
@@ -71,7 +71,7 @@ def total(rows, **options):
 
 
 @given(kinds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_epsilon_grows_with_rounds_and_falls_with_noise(rows):
     before = total(rows)
     assert total([*rows, (1.5, 0.05, 3)]) >= before * (1 - 1e-4) - 1e-6
@@ -80,7 +80,7 @@ def test_epsilon_grows_with_rounds_and_falls_with_noise(rows):
 
 
 @given(kinds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_order_and_grouping_change_nothing(rows):
     split = [(z, q, 1) for z, q, n in rows for _ in range(min(n, 4))]
     grouped = [(z, q, min(n, 4)) for z, q, n in rows]

@@ -7,7 +7,6 @@ import pytest
 from fedmeta_privacy import accountant
 from fedmeta_privacy.dp_sgd import prv_lower_bound
 from fedmeta_privacy.errors import MixedAdjacency, PlanError, UnsupportedEvent
-from fedmeta_privacy.rdp import rdp_epsilon
 from fedmeta_privacy.events import (
     CappedPoisson,
     ClientThenRecord,
@@ -23,6 +22,7 @@ from fedmeta_privacy.events import (
     as_replace_one,
     event_from_json,
 )
+from fedmeta_privacy.rdp import rdp_epsilon
 
 CASES = json.loads((Path(__file__).parents[2] / "vectors/privacy/reference_epsilons.json").read_text())["cases"]
 
@@ -102,7 +102,11 @@ def test_two_adjacencies_have_no_common_epsilon_until_converted():
         with pytest.raises(MixedAdjacency, match=r"SFM-312: .*replace-one, slot"):
             accountant.epsilon([fixed, other], 1e-5)
         assert accountant.epsilon([fixed, as_replace_one(other)], 1e-5).upper > accountant.epsilon([fixed], 1e-5).upper
-    for unproved in (PoissonGaussian(1.0, 0.1), ClientThenRecord(1.0, 0.1, 0.1), Repeated(PoissonGaussian(1.0, 0.1), 2)):
+    for unproved in (
+        PoissonGaussian(1.0, 0.1),
+        ClientThenRecord(1.0, 0.1, 0.1),
+        Repeated(PoissonGaussian(1.0, 0.1), 2),
+    ):
         with pytest.raises(MixedAdjacency):
             accountant.epsilon([fixed, unproved], 1e-5)
         with pytest.raises(UnsupportedEvent, match="replace-one"):
@@ -110,7 +114,10 @@ def test_two_adjacencies_have_no_common_epsilon_until_converted():
 
 
 def test_converting_doubles_the_sensitivity_once():
-    assert accountant.epsilon([as_replace_one(Gaussian(2.0))], 1e-5).upper == accountant.epsilon([Gaussian(1.0)], 1e-5).upper
+    assert (
+        accountant.epsilon([as_replace_one(Gaussian(2.0))], 1e-5).upper
+        == accountant.epsilon([Gaussian(1.0)], 1e-5).upper
+    )
     for event in (Gaussian(2.0), SUM, SkellamSum(1e3, 100.0, 1e5)):
         assert as_replace_one(as_replace_one(event)) == as_replace_one(event)
     assert as_replace_one(SUM).mu_squared == pytest.approx(4 * SUM.mu_squared)
