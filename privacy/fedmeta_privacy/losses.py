@@ -107,7 +107,7 @@ def sampled_gaussian(mu: float, q: float, *, interval: float, tail: float) -> tu
 
 
 def _edges(grid: Array, mu: float, q: float) -> tuple[Array, Array]:
-    """Odds q e^y at the grid's losses, and outcomes t = mu x there; below 0 and -inf where no outcome has such a loss."""
+    """Odds q e^y at the grid's losses and outcomes t = mu x; below 0 and -inf where no outcome has such a loss."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if q >= 1:
             odds, y = np.exp(grid), grid
