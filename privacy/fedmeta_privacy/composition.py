@@ -112,9 +112,13 @@ def _one_direction(pmfs: Sequence[LossPmf], made: Corners, delta: float, interva
     cost = (logs - math.log(delta)) / np.where(orders > 0, orders, np.nan)
     theta, log_scale = (float(values[np.nanargmin(cost)]) for values in (orders, logs))
     top = float(np.nanmin((logs - math.log(delta * 1e-7)) / np.where(orders > 0, orders, np.nan)))
+    if not math.isfinite(theta) or not math.isfinite(top) or theta <= 0:
+        return math.inf
     below = orders < theta
     bottom = float(np.max((log_scale - logs[below] - 45.0) / (theta - orders[below])))
     first, last = math.floor(bottom / interval), math.ceil(max(top, 0.0) / interval) + 1
+    if last <= first:  # the orders at hand do not bracket the law
+        return math.inf
     size = 2 ** max(8, math.ceil(math.log2(last - first + 1)))
     if size > _LARGEST_GRID:
         return math.inf

@@ -59,9 +59,9 @@ def noise_for(event: Noisy, *, target: float, delta: float) -> float:
             return accountant.epsilon([replace(event, noise_over_clip=noise)], delta).upper <= target
         return accountant.epsilon([replace(event, noise_multiplier=noise)], delta).upper <= target
 
-    return (
-        _least(holds, round(_MOST_NOISE / NOISE_GRID), f"noise below {_MOST_NOISE:g} for epsilon {target}") * NOISE_GRID
-    )
+    what = f"noise below {_MOST_NOISE:g} for epsilon {target}"
+    # From noise 1: accountants take long over noise that hides nothing.
+    return _least(holds, round(_MOST_NOISE / NOISE_GRID), what, start=round(1 / NOISE_GRID)) * NOISE_GRID
 
 
 def rounds_for(event: Basic, *, target: float, delta: float) -> int:
@@ -119,9 +119,9 @@ def _check(target: float, delta: float) -> None:
         raise PlanError(f"epsilon={target} at delta={delta} is not a target", "choose 0 < epsilon < 700, 0 < delta < 1")
 
 
-def _least(holds: Callable[[int], bool], most: int, what: str) -> int:
-    """Smallest positive whole number that holds, by doubling and bisection; checked at both ends."""
-    low, high = 0, 1
+def _least(holds: Callable[[int], bool], most: int, what: str, *, start: int = 1) -> int:
+    """Smallest positive whole number that holds, by doubling from `start` and bisection; checked at both ends."""
+    low, high = 0, start
     while not holds(high):
         if high >= most:
             raise PlanError(f"there is no {what}", "choose another target, or change the rest of the plan")

@@ -52,6 +52,31 @@ def test_sampled_events_and_none(ask):
     assert "NaN" not in out and "Infinity" not in out
 
 
+NEW = {
+    "two-stage": {"type": "client_then_record", "sigma": 1.0, "q_client": 0.1, "q_record": 0.1, "count": 1000},
+    "fixed": {"type": "fixed_size_gaussian", "sigma_over_clip": 2.0, "population": 1000, "sample": 10, "count": 10},
+    "capped": {"type": "capped_poisson", "sigma": 1.0, "q": 0.01, "population": 1000, "cap": 16, "count": 10},
+    "skellam": {"type": "skellam_sum", "l1": 1000, "l2": 100, "variance": 100000, "count": 2},
+    "discrete": {"type": "discrete_gaussian_sum", "l2": 100, "variance": 25000, "smallest_scale": 50, "parties": 10,
+                 "dimension": 31, "sampler_variation": 1e-32, "count": 2},
+    "sampled discrete": {"type": "discrete_gaussian_sum", "l2": 100, "variance": 25000, "smallest_scale": 50, "q": 0.1,
+                         "parties": 10, "dimension": 31, "sampler_variation": 1e-32, "count": 2},
+    "nested": {"type": "repeated", "count": 3,
+               "event": {"type": "composed", "events": [{"type": "gaussian", "sigma": 9}]}},
+}  # fmt: skip
+
+
+def test_every_kind_of_event(ask):
+    cases = [{"id": name, "delta": 1e-5, "events": [event]} for name, event in NEW.items()]
+    status, out, err = ask(cases, "--format", "json")
+    found = {case["id"]: case for case in json.loads(out)["cases"]}
+    assert status == 0 and err == "" and list(found) == list(NEW)
+    assert all(0 <= case["eps_lower"] <= case["eps_upper"] < 20 for case in found.values())
+    assert found["two-stage"]["eps_upper"] == pytest.approx(7.139, rel=2e-3)
+    assert found["two-stage"]["eps_lower"] == pytest.approx(1.826, rel=2e-2)
+    assert found["nested"]["eps_upper"] == pytest.approx(gdp.epsilon_upper(math.sqrt(3) / 9, 1e-5))
+
+
 def test_text_has_one_line_a_case(ask):
     status, out, _ = ask([GAUSSIAN, OPEN])
     assert status == 0 and len(out.splitlines()) == 2
@@ -84,6 +109,13 @@ BAD = {
     "q above 1": ([GAUSSIAN | {"events": [{"type": "poisson_gaussian", "sigma": 1, "q": 2}]}], "SFM-303"),
     "count 0": ([GAUSSIAN | {"events": [{"type": "gaussian", "sigma": 1, "count": 0}]}], "SFM-303"),
     "count 1.5": ([GAUSSIAN | {"events": [{"type": "gaussian", "sigma": 1, "count": 1.5}]}], "SFM-303"),
+    "two adjacencies": ([GAUSSIAN | {"events": [NEW["fixed"], NEW["two-stage"]]}], "SFM-312"),
+    "a sample larger than all": ([GAUSSIAN | {"events": [NEW["fixed"] | {"sample": 1001}]}], "SFM-303"),
+    "half a unit": ([GAUSSIAN | {"events": [NEW["fixed"] | {"sample": 1.5}]}], "SFM-303"),
+    "nothing to repeat": ([GAUSSIAN | {"events": [{"type": "repeated", "count": 2}]}], "SFM-303"),
+    "repeated text": ([GAUSSIAN | {"events": [{"type": "repeated", "event": "gaussian"}]}], "SFM-303"),
+    "composed of one": ([GAUSSIAN | {"events": [{"type": "composed", "events": {}}]}], "SFM-303"),
+    "noise below the lemma": ([GAUSSIAN | {"events": [NEW["discrete"] | {"smallest_scale": 3.0}]}], "SFM-303"),
     "a field too many": ([GAUSSIAN | {"events": [{"type": "gaussian", "sigma": 1, "q": 0.5}]}], "SFM-303"),
 }
 

@@ -118,7 +118,7 @@ def test_the_hand_made_lines_are_those_of_the_filter():
         _lines({}, {"round": 2, "shift": (0.6).hex()}),  # beyond the budget: this filter never wrote it
         _lines({}, {"round": 2, "shift": (0.1).hex()}).split(b"\n", 1)[1],  # the first line is missing
         _lines({}) * 2,
-        _lines({}).replace(b"0x1.0", b"0x0.1"),
+        _lines({}, {"round": 2, "shift": (0.1).hex()}).replace(b'"round":1', b'"round":7'),
     ],
 )
 def test_damaged_journals_are_refused(journal):
