@@ -8,7 +8,10 @@
     ├── DataError      SFM-13x  a site's own records (datasets)
     ├── RunError       SFM-110  a run that cannot go on
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
-    └── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
+    ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
+    ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
+    ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
+    └── AuditRefused   SFM-122  a run that cannot be audited at all
 
 Numbers 2xx are the crypto room's, 3xx the privacy room's.
 """
@@ -70,3 +73,21 @@ class IdentityRefused(UserError):
     """A key file or an allow-list that cannot be used."""
 
     code = "SFM-112"
+
+
+class StatementRefused(UserError):
+    """A line of the ledger differs from what a site knows: it does not countersign."""
+
+    code = "SFM-120"
+
+
+class HeadsDamaged(UserError):
+    """A site's own file of the heads that it countersigned cannot be read."""
+
+    code = "SFM-121"
+
+
+class AuditRefused(UserError):
+    """What was given cannot be audited: no verdict, not even a partial one."""
+
+    code = "SFM-122"

@@ -10,7 +10,9 @@ PrivacyError(code, what, remedy)
 ├── UnsafeModel            SFM-306  a model that must not touch data
 ├── TooManyRecords         SFM-307  more records than registered slots
 ├── JournalDamaged         SFM-308  a budget journal that does not replay
-└── LedgerDamaged          SFM-309  a ledger line that does not verify
+├── LedgerDamaged          SFM-309  a ledger line that does not verify
+├── LedgerVersion          SFM-325  a ledger of another version
+└── LedgerTooLarge         SFM-326  a ledger, or a line of one, beyond every bound
 """
 
 from __future__ import annotations
@@ -110,3 +112,15 @@ class LedgerDamaged(PrivacyError):
     """A ledger line that does not verify."""
 
     code = "SFM-309"
+
+
+class LedgerVersion(PrivacyError):
+    """A ledger of another version: nothing in it is judged."""
+
+    code = "SFM-325"
+
+
+class LedgerTooLarge(PrivacyError):
+    """A ledger, or a line of it, that is larger than any run writes."""
+
+    code = "SFM-326"
