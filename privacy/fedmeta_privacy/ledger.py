@@ -30,7 +30,7 @@ LABEL = b"sfm-ledger/2"
 SERVER = "server"
 _STATEMENT = {"v", "seq", "prev", "type", "round", "actor", "body"}
 _FIELDS = _STATEMENT | {"sigs"}
-_SIGNATURE_DIGITS = 128
+_SIG_DIGITS = 128
 
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -259,7 +259,7 @@ def _sigs(stated: Json, where: str) -> tuple[tuple[str | int, str], ...]:
     for pair in stated if isinstance(stated, list) else [None]:
         who, text = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)
         known = who == SERVER or (type(who) is int and 0 <= who < 2**32)
-        if not known or not isinstance(text, str) or not _is_hex(text, _SIGNATURE_DIGITS):
+        if not isinstance(who, str | int) or not known or not isinstance(text, str) or not _is_hex(text, _SIG_DIGITS):
             raise LedgerDamaged(f"{where} has signatures that are none", _COPY)
         sigs.append((who, text))
     order = [-1 if isinstance(who, str) else who for who, _ in sigs]

@@ -132,6 +132,10 @@ class Server:
         lines, self._lines = bytes(self._lines), bytearray()
         return lines
 
+    def nonce(self) -> bytes:
+        """Fresh bytes (32) that name a run."""
+        return self._entropy(32)
+
     @property
     def ledger_head(self) -> str:
         """Hash of the newest ledger line."""

@@ -36,6 +36,7 @@ def terms(schedule: Schedule) -> dict[str, Json]:
     plan, hiding = schedule.plan, schedule.hiding
     noise = schedule.scale is not None
     return {
+        "behaviour": schedule.behaviour_digest.hex(),
         "unit": "record",
         "adjacency": "slot",
         "mode": "bounded-glm",
