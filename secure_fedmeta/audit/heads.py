@@ -72,7 +72,7 @@ def _charges_of(lines: list[Line], home: Path, who: tuple[str, int], schedule: S
     if charged is None:
         found.add(Verdict.INCOMPLETE, _CHECK, 0, f"the charges of {name} cannot be read")
         return
-    bodies = {line.entry["round"]: body_of(line) for line in lines if line.entry["type"] == "round"}
+    bodies: dict[Json, Mapping[str, Json]] = {line.entry["round"]: body_of(line) for line in lines if line.entry["type"] == "round"}
     for number in sorted(charged):
         asked = bodies[number].get("asked") if number in bodies else None
         if not isinstance(asked, list) or site not in asked:
@@ -88,9 +88,9 @@ def _charges_of(lines: list[Line], home: Path, who: tuple[str, int], schedule: S
             found.add(Verdict.CLAIM_TOO_SMALL, _CHECK, rounds[-1].number, what)
 
 
-def _charges(journal: bytes) -> dict[Json, float] | None:
+def _charges(journal: bytes) -> dict[int, float] | None:
     """Newest charge of each round; None if a line is no charge."""
-    charges: dict[Json, float] = {}
+    charges: dict[int, float] = {}
     for line in journal.split(b"\n")[:-1]:
         try:
             entry = json.loads(line)
