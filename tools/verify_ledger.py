@@ -18,6 +18,7 @@ import json
 import struct
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -37,18 +38,18 @@ class Unreadable(Exception):
     """Nothing to judge."""
 
 
-def canonical(value):
+def canonical(value: object) -> bytes:
     """Canonical bytes; floats are refused, since readers round them."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def has_float(value):
+def has_float(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(has_float, value.values()))
     return any(map(has_float, value)) if isinstance(value, list) else isinstance(value, float)
 
 
-def read_lines(path):
+def read_lines(path: str) -> Iterator[tuple[int, dict, bytes, dict]]:
     """Entries and statements, with bounds; a line that is not canonical is unreadable."""
     with Path(path).open("rb") as file:
         number = 0
@@ -73,7 +74,7 @@ def read_lines(path):
             raise Unreadable("the ledger is empty")
 
 
-def check_sigs(stated, number):
+def check_sigs(stated: object, number: int) -> dict:
     """{who: 64 bytes}, each party once."""
     sigs = {}
     for pair in stated if isinstance(stated, list) else [None]:
@@ -87,7 +88,7 @@ def check_sigs(stated, number):
     return sigs
 
 
-def read_keys(path):
+def read_keys(path: str) -> dict[int, bytes]:
     """The allow-list: id -> (public key bytes); the server's under SERVER_ID."""
     content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     keys = {row["id"]: bytes.fromhex(row["key"]) for row in content["site"]}
@@ -97,7 +98,7 @@ def read_keys(path):
     return keys
 
 
-def verifies(key, signature, digest):
+def verifies(key: bytes, signature: bytes, digest: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, digest)
     except (InvalidSignature, ValueError):
@@ -105,7 +106,7 @@ def verifies(key, signature, digest):
     return True
 
 
-def countersigned(site, body, round_, statement):
+def countersigned(site: int, body: dict, round_: int, statement: bytes) -> bytes:
     """What a site signs to say that it agrees with a statement about a round."""
     session, agreed = bytes.fromhex(str(body.get("session"))), bytes.fromhex(str(body.get("agreed")))
     if len(session) != 32 or len(agreed) != 32:
@@ -115,7 +116,9 @@ def countersigned(site, body, round_, statement):
     return hashlib.sha256(PROTOCOL + header + hashlib.sha256(digest).digest()).digest()
 
 
-def check_line(number, entry, statement, sigs, keys, threshold):
+def check_line(
+    number: int, entry: dict, statement: bytes, sigs: dict, keys: dict, threshold: int
+) -> Iterator[tuple[int, str]]:
     """(status, text) of everything wrong with the signatures of one line."""
     if "server" not in sigs:
         yield 3, f"line {number}: the server did not sign it"
@@ -135,13 +138,13 @@ def check_line(number, entry, statement, sigs, keys, threshold):
         yield 5, f"line {number}: {valid} sites countersigned it, {threshold} are needed"
 
 
-def allow_list_digest(keys):
+def allow_list_digest(keys: dict[int, bytes]) -> str:
     """By which the run line names the keys that it was opened under."""
     rows = (id_.to_bytes(4, "little") + keys[id_] for id_ in (SERVER_ID, *sorted(set(keys) - {SERVER_ID})))
     return hashlib.sha256(PROTOCOL + b"identities" + b"".join(rows)).hexdigest()
 
 
-def check(ledger, allow_list):
+def check(ledger: str, allow_list: str) -> list[tuple[int, str]]:
     """All problems of a ledger, as (status, text)."""
     keys = read_keys(allow_list)
     problems, head, due, ended, threshold = [], "0" * 64, 1, False, None
@@ -167,7 +170,7 @@ def check(ledger, allow_list):
     return problems if ended else [*problems, (5, "there is no end line: interrupted, or cut off")]
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print(__doc__)
         return 1

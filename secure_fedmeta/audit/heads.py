@@ -72,13 +72,14 @@ def _charges_of(lines: list[Line], home: Path, who: tuple[str, int], schedule: S
     if charged is None:
         found.add(Verdict.INCOMPLETE, _CHECK, 0, f"the charges of {name} cannot be read")
         return
-    bodies: dict[Json, Mapping[str, Json]] = {line.entry["round"]: body_of(line) for line in lines if line.entry["type"] == "round"}
+    bodies: dict[Json, Mapping[str, Json]] = {
+        line.entry["round"]: body_of(line) for line in lines if line.entry["type"] == "round"
+    }
     for number in sorted(charged):
         asked = bodies[number].get("asked") if number in bodies else None
         if not isinstance(asked, list) or site not in asked:
             what = f"{name} was charged for round {number}, which the ledger leaves out: aborted, but released"
             found.add(Verdict.TAMPERED, _CHECK, 0, what)
-    rounds = [line for line in lines if line.entry["type"] == "round"]
     last = body_of(rounds[-1]) if rounds else {}
     books, cohort = last.get("books"), last.get("cohort")
     if isinstance(books, list) and isinstance(cohort, list) and site in cohort and len(books) == len(cohort):
