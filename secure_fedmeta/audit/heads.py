@@ -72,9 +72,8 @@ def _charges_of(lines: list[Line], home: Path, who: tuple[str, int], schedule: S
     if charged is None:
         found.add(Verdict.INCOMPLETE, _CHECK, 0, f"the charges of {name} cannot be read")
         return
-    bodies: dict[Json, Mapping[str, Json]] = {
-        line.entry["round"]: body_of(line) for line in lines if line.entry["type"] == "round"
-    }
+    rounds = [line for line in lines if line.entry["type"] == "round"]
+    bodies: dict[Json, Mapping[str, Json]] = {line.entry["round"]: body_of(line) for line in rounds}
     for number in sorted(charged):
         asked = bodies[number].get("asked") if number in bodies else None
         if not isinstance(asked, list) or site not in asked:
