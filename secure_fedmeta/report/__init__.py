@@ -50,8 +50,8 @@ def evidence_line(schedule: Schedule, closed: Sequence[RoundClosed]) -> str:
         return f"Nobody countersigned the rounds (strength {schedule.hiding.name}): an audit can only be incomplete."
     fewest = min((len(round_.countersigned) for round_ in closed if not round_.aborted), default=0)
     return (
-        f"Each executed round's line in ledger.jsonl is countersigned by {fewest} of {schedule.clients} sites at least; "
-        f"an audit asks for {schedule.threshold}. {check}"
+        f"Each executed round's line in ledger.jsonl is countersigned by {fewest} of {schedule.clients} sites or "
+        f"more; an audit asks for {schedule.threshold}. {check}"
     )
 
 
