@@ -10,8 +10,12 @@
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
     ├── ModelRefused   SFM-114  a network that cannot be run with a guarantee
+    ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
+    ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
+    ├── AuditRefused   SFM-122  a run that cannot be audited at all
     ├── a source        SFM-125 to 127  that `check` cannot read, is too large or broken (check.sources)
     └── an attack       SFM-128, 129    that a run or a plan does not lend itself to (attacks.target, attacks.planned)
+
 
 Numbers 2xx are the crypto room's, 3xx the privacy room's.
 """
@@ -79,3 +83,21 @@ class ModelRefused(UserError):
     """A network that cannot be run with a guarantee, or not in the way that was asked for."""
 
     code = "SFM-114"
+
+
+class StatementRefused(UserError):
+    """A line of the ledger differs from what a site knows: it does not countersign."""
+
+    code = "SFM-120"
+
+
+class HeadsDamaged(UserError):
+    """A site's own file of the heads that it countersigned cannot be read."""
+
+    code = "SFM-121"
+
+
+class AuditRefused(UserError):
+    """What was given cannot be audited: no verdict, not even a partial one."""
+
+    code = "SFM-122"

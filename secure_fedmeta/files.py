@@ -18,7 +18,7 @@ FILES = {
     "config.toml": "the settings; `secure-fedmeta run config.toml` runs them again",
     "roster.json": "who took part, under which id",
     "allow-list.toml": "whose signatures count: public keys of the server and of each site",
-    "ledger.jsonl": "what was executed, one chained line per round",
+    "ledger.jsonl": "what was executed, one signed line per round; `secure-fedmeta audit` checks it",
     "metrics.jsonl": "loss and AUROC per round (simulation only, not covered by epsilon)",
     "model.safetensors": "the released model",
     "disclosure.json": "the privacy of this run in twelve groups of fields, gaps by name",

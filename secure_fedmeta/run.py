@@ -39,7 +39,9 @@ from .federation.identities import (
     read_allow_list,
     write_allow_list,
 )
+from .federation.model import model_digest
 from .federation.simulation import LocalSite, RoundReport, Simulation
+from .federation.statements import accountant_terms
 from .federation.storage import GroupCommit, claim_folder, refuse_taken, write_private
 from .files import RunFolder, server_beside, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
@@ -246,7 +248,7 @@ def federate(
         simulation = Simulation(schedule, parties, credentials=keys.get(SERVER))
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
         digest = keys[SERVER].people.digest(simulation.cohort).hex() if keys else None
-        simulation.server.record("run", _opening(schedule, digest))
+        simulation.server.record("run", _opening(schedule, digest, simulation.server.nonce()))
         try:
             _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
         finally:
@@ -348,11 +350,12 @@ def _finish(run: Run, simulation: Simulation) -> None:
         "end",
         {
             "stopped": run.stopped,
+            "model": model_digest(run.theta),
             "excluded": dict(run.excluded),
             "guarantee": run.guarantee,
             "delta": decimal(run.plan.delta),
             "epsilon": {view: decimal(value) if run.schedule.private else "none" for view, value in views.items()},
-            "accountant": "exact Gaussian bound for discrete Gaussian sums",
+            "accountant": accountant_terms(),
             "second_accountant": {
                 "name": f"dp-accounting {version('dp-accounting')} PLD",
                 "server": "none" if run.second_opinion is None else decimal(run.second_opinion),
@@ -362,8 +365,10 @@ def _finish(run: Run, simulation: Simulation) -> None:
     )
 
 
-def _opening(schedule: Schedule, allow_list: str | None) -> dict[str, Json]:
+def _opening(schedule: Schedule, allow_list: str | None, nonce: bytes) -> dict[str, Json]:
+    """`nonce` makes the first line, and so every head of the chain, this run's alone."""
     return {
+        "run": nonce.hex(),
         "software": f"secure-fedmeta {__version__}",
         "behaviour": schedule.behaviour(),
         "seed": schedule.plan.seed,

@@ -204,6 +204,7 @@ class Schedule:
         }
         body |= {
             "clients": self.clients,
+            "dropout_fraction": decimal(self.plan.dropout_assumed),  # as it counts, so that the graph follows from it
             "dimension": self.dimension,
             "strength": self.hiding.name,
             "neighbours": self.hiding.graph.neighbours,

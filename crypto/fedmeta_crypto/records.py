@@ -29,7 +29,7 @@ from fedmeta_crypto.wire import (
     statement,
 )
 
-MAX_RECORD_BYTES = 2**16
+MAX_RECORD_BYTES = 2**18  # what a round of 2000 clients has to say fits
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ PrivacyError(code, what, remedy)
 ├── NotDominated           SFM-313  a round beyond the event declared before the run
 ├── SurplusRefused         SFM-320  noise in removable parts that nothing is proved for
 ├── UnprovedAdaptation     SFM-322  an adaptation that no record-level bound is proved for
+├── LedgerVersion          SFM-325  a ledger of another version
+├── LedgerTooLarge         SFM-326  a ledger, or a line of one, beyond every bound
 ├── DisclosureRefused      SFM-329  documents that cannot be made of a ledger or of an operator's statements
 └── AuditError             SFM-330 to 334  counts, scores or contexts that no audit takes (audit.errors)
 """
@@ -176,3 +178,15 @@ class DisclosureRefused(PrivacyError):
     """Disclosure documents cannot be made: the ledger lacks a line, or a statement is unknown or too long."""
 
     code = "SFM-329"
+
+
+class LedgerVersion(PrivacyError):
+    """A ledger of another version: nothing in it is judged."""
+
+    code = "SFM-325"
+
+
+class LedgerTooLarge(PrivacyError):
+    """A ledger, or a line of it, that is larger than any run writes."""
+
+    code = "SFM-326"

@@ -132,10 +132,10 @@ def spend_variation(curve: Callable[[float], float], delta: float, variation: fl
         return curve(delta)
     # Most runs: a millionth of delta is set aside, and the variation fits into it.
     epsilon = curve(delta * (1 - 1e-6))
-    if epsilon <= MAX_EPSILON and (1 + math.exp(epsilon)) * variation <= delta * 1e-6:
+    if epsilon <= LARGEST_EPSILON and (1 + math.exp(epsilon)) * variation <= delta * 1e-6:
         return epsilon
     for _ in range(64):
-        if epsilon > MAX_EPSILON:
+        if epsilon > LARGEST_EPSILON:
             return math.inf
         left = delta - (1 + math.exp(epsilon)) * variation * (1 + 1e-12)
         if left <= 0:

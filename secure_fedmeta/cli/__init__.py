@@ -42,9 +42,10 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status. Errors are numbered and go to standard error.
 
-    Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted.
+    Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted; `audit` has its own
+    3, 4 and 5.
     """
-    from . import attack, check, epsilon, run
+    from . import attack, audit, check, epsilon, run
 
     # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
     before = {}
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epsilon.register(app)
         attack.register(app)
         check.register(app)
+        audit.register(app)
     command = typer.main.get_command(app)
     try:
         result = command.main(args=given or ["--help"], prog_name="secure-fedmeta", standalone_mode=False)

@@ -17,6 +17,7 @@ from fedmeta_privacy.events import Event, NonPrivate
 
 from ..noise_plan import Counted
 from ..schedule import Schedule
+from .statements import units
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,14 @@ class Accounts:
             sum(rounds * schedule.shift(honest + move, dropped) for (honest, dropped), rounds in book.items())
             for book in self._server.values()
         )
+
+    def books(self) -> list[int]:
+        """Each site's rounds, as the server's view counts them, in whole units of the budget; in the cohort's order."""
+        limit = self._schedule.limit
+        return [
+            sum(rounds * units(self._shift({honest: 1}), limit) for honest, rounds in book.items())
+            for book in self._server.values()
+        ]
 
     def events(self) -> list[Event]:
         """The worst site's releases to the server, those of a round's costlier role: what a second accountant reads."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,19 +12,22 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import ClientSession, Entropy, Keystream, Step
 from fedmeta_crypto.errors import OutOfOrder, PlanRefused
-from fedmeta_crypto.secagg.step import InputWanted, SurvivorsAnnounced
+from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.errors import BudgetExceeded
 from fedmeta_privacy.noise import DiscreteGaussian
 from fedmeta_privacy.surplus import samplers
 
+from ..entropy import noise_key
 from ..schedule import Schedule
 from . import plain
 from .contribution import Data, check_data, contribution_of
 from .identities import Credentials
-from .model import model_from_bytes
+from .model import model_digest, model_from_bytes
+from .statements import COMMITMENT_BYTES
 from .surplus import own_parts
+from .witness import Head, Witness
 
 
 class SiteClient:
@@ -39,6 +43,7 @@ class SiteClient:
         BudgetExceeded: the filter has no room for the announced round; nothing was sent or charged.
         ProtocolError: the message is not acceptable; nothing changed. The shell goes on, or calls `abort`.
         UnsafeModel: the announced model must not touch data.
+        StatementRefused: the round's line is not what this site knows; it does not countersign.
     """
 
     def __init__(
@@ -51,12 +56,14 @@ class SiteClient:
         credentials: Credentials | None = None,
         last_round: int = 0,
         seen_sessions: frozenset[bytes] = frozenset(),
+        heads: Sequence[Head] = (),
         entropy: Entropy = os.urandom,
     ) -> None:
         """Hold registered records (one task, or one a person); nothing is sent before an announcement arrives.
 
         `credentials` are its key and the allow-list, without which it refuses every signed round; `last_round` and
-        `seen_sessions` come from its own disk, and it takes part in none of them again.
+        `seen_sessions` come from its own disk, and it takes part in none of them again; so do the `heads` of the ledger
+        that it countersigned.
 
         Raises:
             TooManyRecords, SettingError, ModelRefused: they are not what the sensitivity proof asks for.
@@ -64,12 +71,12 @@ class SiteClient:
         check_data(schedule, data, site=str(client_id))
         self.client_id = client_id
         self.budget = budget
-        self._task = data
         self._contribution = contribution_of(schedule, data)
         self._schedule = schedule
         self._credentials = credentials
         self._seen_sessions = seen_sessions
         self._entropy = entropy
+        self._witness = Witness(schedule, client_id, heads)
         self._session: ClientSession | None = None
         self._theta: NDArray[np.float64] | None = None
         noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
@@ -94,6 +101,8 @@ class SiteClient:
                 return self._upload(self._session, event.surplus)
             if isinstance(event, SurvivorsAnnounced):
                 return self._settled(step, event)
+            if isinstance(event, RecordShown):
+                return self._countersign(self._session, event)
         return step
 
     def abort(self) -> None:
@@ -136,6 +145,12 @@ class SiteClient:
         self.abort()  # only now: a refused announcement leaves an open round as it was
         self._last_round = parameters.round
         self._session, self._theta = session, theta
+        self._witness.begin(
+            session=session.session,
+            number=parameters.round,
+            behaviour=parameters.behaviour_hash,
+            model=model_digest(theta),
+        )
         return session.advertise_keys() if schedule.masked else self._upload(session)
 
     def _upload(self, session: ClientSession, seeds: tuple[bytes, ...] = ()) -> Step:
@@ -145,10 +160,11 @@ class SiteClient:
         if theta is None:
             raise OutOfOrder("the round's input was asked for twice", where=f"site {self.client_id}")
         charge: tuple[bytes, ...] = ()
-        words = None
+        words, commitment = None, bytes(32)
         if schedule.scale is not None:
             charge = (self.budget.charge(round=session.parameters.round, shift=schedule.floor_shift),)
-            words = Keystream(self._entropy(16)).words
+            key, commitment = noise_key(self._entropy)
+            words = Keystream(key).words
         steps = self._release(self._contribution.units(theta, words), words)
         steps = self._contribution.finish(steps, words)
         if schedule.surplus is not None:
@@ -158,7 +174,8 @@ class SiteClient:
         if not schedule.masked:
             self._session = None
             return plain.upload(session, self.client_id, vector, persist=charge)
-        step = session.mask_input(vector)
+        self._witness.uploaded(commitment[:COMMITMENT_BYTES].hex())
+        step = session.mask_input(vector, attachment_hash=commitment)
         return replace(step, persist=charge + step.persist)
 
     def _settled(self, step: Step, event: SurvivorsAnnounced) -> Step:
@@ -167,10 +184,18 @@ class SiteClient:
         Without signatures the survivors are the server's word, and the declared colluders are taken off here.
         """
         schedule = self._schedule
-        if schedule.scale is None or self._session is None:
-            return step
         counted = schedule.counted(len(event.survivors))
         if schedule.hiding.signed:
             counted = counted._replace(honest=event.honest_guaranteed)
-        line = self.budget.settle(round=self._session.parameters.round, shift=schedule.shift(*counted))
+        shift = schedule.shift(*counted)
+        self._witness.settled(event.survivors, honest=counted.honest, shift=shift)
+        if schedule.scale is None or self._session is None:
+            return step
+        line = self.budget.settle(round=self._session.parameters.round, shift=shift)
         return replace(step, persist=(*step.persist, line) if line else step.persist)
+
+    def _countersign(self, session: ClientSession, event: RecordShown) -> Step:
+        """Sign the round's line if it agrees with all that this site knows; its head is kept first."""
+        head = self._witness.check(event.record, agreed=event.survivors_digest, spent=self.budget.spent)
+        step = session.countersign()
+        return replace(step, persist=(head.to_line(), *step.persist))

@@ -26,7 +26,7 @@ import numpy as np
 from fedmeta_crypto import SERVER, Outgoing, ProtocolError, Step
 from fedmeta_privacy.errors import PrivacyError
 
-from ..errors import FileError, ModelRefused, RemoteRefusal
+from ..errors import FileError, ModelRefused, RemoteRefusal, StatementRefused
 from ..plan import Plan
 from ..schedule import Schedule, make_schedule
 from ..tasks import Task
@@ -205,7 +205,7 @@ def serve(folder: Path, source: IO[bytes], sink: IO[bytes]) -> None:
                 _send(sink, b"B", b"\x01")
             else:
                 _send(sink, b"E", b"unknown frame")
-        except (ProtocolError, PrivacyError) as error:
+        except (ProtocolError, PrivacyError, StatementRefused) as error:
             _send(sink, b"E", str(error).encode())
     site.close()
 

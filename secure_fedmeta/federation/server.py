@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,10 @@ from fedmeta_crypto import (
     TooFewSurvivors,
 )
 from fedmeta_crypto.errors import BadShare, OutOfOrder, Unexpected
-from fedmeta_crypto.secagg.step import PhaseClosed, SharesCorrected, SumOpened
+from fedmeta_crypto.records import MAX_RECORD_BYTES
+from fedmeta_crypto.secagg.step import PhaseClosed, RecordCountersigned, SharesCorrected, SumOpened
 from fedmeta_privacy.errors import UnsafeModel
-from fedmeta_privacy.ledger import Json, LedgerChain, decimal
+from fedmeta_privacy.ledger import Json, LedgerChain, Statement
 from fedmeta_privacy.sensitivity import check_model
 
 from ..errors import RunError
@@ -35,6 +36,7 @@ from .identities import Credentials
 from .model import model_digest, model_to_bytes
 from .outer import OuterOptimizer
 from .plain import PlainSum
+from .statements import COMMITMENT_BYTES, RECENT_HEADS, RoundFacts, round_body
 from .surplus import surplus_parts
 
 
@@ -50,6 +52,7 @@ class RoundClosed:
         aborted: why no sum was opened; None if one was.
         norm: length of the decoded mean, for the log.
         findings: who broke the protocol, in sentences.
+        countersigned: the sites that signed the round's line of the ledger.
     """
 
     round: int
@@ -59,6 +62,7 @@ class RoundClosed:
     aborted: str | None
     norm: float
     findings: tuple[str, ...] = ()
+    countersigned: tuple[int, ...] = ()
 
 
 class Server:
@@ -96,6 +100,7 @@ class Server:
         self.conduct = Conduct(schedule.hiding, None if credentials is None else credentials.people)
         self._credentials = credentials
         self._chain = LedgerChain()
+        self._heads: list[str] = []  # the newest ones but the very newest, which the next line names anyway
         self._lines = bytearray()
         self._entropy = entropy
         self._session: ServerSession | None = None
@@ -104,6 +109,9 @@ class Server:
         self._asked: frozenset[int] = frozenset()
         self._opened: tuple[int, ...] = ()  # survivors of a sum that is open but not yet booked
         self._booked = 0  # newest round in the books
+        self._pending: tuple[Statement, RoundClosed] | None = None  # stated, not yet countersigned
+        self._noise: dict[int, str] = {}
+        self._agreed = self._before = ""
         self._pairs: set[tuple[int, int]] = set()  # (dealer, holder) of wrong or missing shares
         self._advertised: set[int] = set()
         self._mask_set: tuple[int, ...] = ()
@@ -112,13 +120,28 @@ class Server:
     # -- ledger ------------------------------------------------------------------------------------
 
     def record(self, kind: str, body: dict[str, Json]) -> None:
-        """Append a line to the ledger of the run."""
-        self._lines += self._chain.append(kind, self.round, "server", body)
+        """Append a line to the ledger of the run, signed if the server has a key."""
+        self._append(self._chain.state(kind, self.round, "server", body))
+
+    def _append(self, statement: Statement, countersigned: tuple[tuple[int, bytes], ...] = ()) -> None:
+        if self._chain.head == statement.head:  # an interrupt may come here twice
+            return
+        sigs: list[tuple[str | int, str]] = [(id_, signature.hex()) for id_, signature in sorted(countersigned)]
+        if self._credentials is not None:
+            sigs.insert(0, ("server", self._credentials.identity.sign(statement.signed_bytes).hex()))
+        line = statement.sealed(sigs)
+        self._heads = [*self._heads, self._chain.head][-RECENT_HEADS:]
+        self._chain.take(statement)
+        self._lines += line
 
     def ledger_lines(self) -> bytes:
         """Lines made since the last call, whole; the shell appends them to the file."""
         lines, self._lines = bytes(self._lines), bytearray()
         return lines
+
+    def nonce(self) -> bytes:
+        """Fresh bytes (32) that name a run."""
+        return self._entropy(32)
 
     @property
     def ledger_head(self) -> str:
@@ -140,6 +163,8 @@ class Server:
         self.round += 1
         self.closed = None
         body = model_to_bytes(self.outer.theta)
+        self._before = model_digest(self.outer.theta)
+        self._pending, self._noise, self._agreed = None, {}, ""
         parameters = self._parameters = self._parameters_of(body)
         self._votes: int | None = None
         self._asked, self._opened = frozenset(), ()
@@ -211,17 +236,23 @@ class Server:
         """Close the present phase with those who have answered; too few end the round without a sum."""
         if self._plain is not None:
             plain, self._opened = self._plain, tuple(sorted(self._plain.received))
-            self._open(plain.total, self._opened)
             self._plain = None
-            return Step()
+            return self._open(plain.total, self._opened)
         session = self._session
         return Step() if session is None else self._guarded(lambda: session.deadline(session.phase))
 
     def abort(self, reason: str) -> None:
         """End the open round without a sum; those who were asked for an upload stay charged."""
-        if self._parameters is not None and self.closed is None:
-            self._session = self._plain = None
-            self._close(self._opened, aborted=reason)
+        if self._parameters is None or self.closed is not None:
+            return
+        if self._pending is not None:  # the sum is booked: what is missing are countersignatures
+            session = self._session
+            gathered = session is not None and session.phase is Phase.COUNTERSIGN
+            self._advance(session.deadline(Phase.COUNTERSIGN) if gathered and session is not None else Step())
+            self._finish(())
+            return
+        self._session = self._plain = None
+        self._close(self._opened, aborted=reason)
 
     def _guarded(self, move: Callable[[], Step]) -> Step:
         """Make a move of the open session; what ends the session ends the round without a sum."""
@@ -238,7 +269,7 @@ class Server:
             return Step()
 
     def _advance(self, step: Step) -> Step:
-        session = self._session
+        session, send = self._session, step.send
         if session is not None and session.phase is Phase.MASK_INPUT and not self._asked:
             self._asked = frozenset(out.to for out in step.send)
         for event in step.events:
@@ -249,12 +280,17 @@ class Server:
             if isinstance(event, SharesCorrected):
                 self._pairs.update(event.pairs)
                 self.conduct.doubt(event.unproved)
+            if isinstance(event, RecordCountersigned):
+                self._finish(event.signatures)
             if isinstance(event, SumOpened):
                 self._weigh()
                 self._opened = tuple(event.survivors)
-                self._open(self._without_surplus(event, session), self._opened)
-                self._session = None
-        return step
+                if session is not None:
+                    alive, self._agreed = set(self._opened), session.agreed.hex()
+                    attached = session.attachments()
+                    self._noise = {id_: h[:COMMITMENT_BYTES].hex() for id_, h in attached if id_ in alive}
+                send += self._open(self._without_surplus(event, session), self._opened).send
+        return replace(step, send=send)
 
     def _without_surplus(self, opened: SumOpened, session: ServerSession | None) -> NDArray[np.uint32]:
         """The opened sum less the parts of noise that so few dropouts make superfluous, in the ring."""
@@ -277,54 +313,80 @@ class Server:
             self._pairs.update(missing_shares(self._answers, self._mask_set, parameters, session.session))
             self.conduct.shares(self._pairs, parameters)
 
-    def _open(self, total: NDArray[np.uint32], survivors: tuple[int, ...]) -> None:
+    def _open(self, total: NDArray[np.uint32], survivors: tuple[int, ...]) -> Step:
+        """Decode, step, book; then publish the round's line to those who can countersign it."""
         if not survivors:
             self._close((), aborted="no site answered")
-            return
+            return Step()
         self.last_sum = self.schedule.encoding.from_ring(total)
         decoded = self.schedule.encoding.decode(self.last_sum)
         theta = self.outer.step(decoded)
-        self._close(survivors, aborted=None, norm=float(np.linalg.norm(decoded)))
+        statement = self._state(survivors, aborted=None, norm=float(np.linalg.norm(decoded)))
         try:
             check_model(theta)
         except UnsafeModel as error:
+            self._finish(())
             raise RunError(
                 f"the model diverged: {error.what}", f"round {self.round}", "lower the outer learning rate"
             ) from None
+        session = self._session
+        if session is None or not self.schedule.hiding.signed or len(statement.content) > MAX_RECORD_BYTES:
+            self._finish(())
+            return Step()
+        return session.publish(statement.content)
 
-    def _close(self, survivors: tuple[int, ...], *, aborted: str | None, norm: float = 0.0) -> None:
+    def _close(self, survivors: tuple[int, ...], *, aborted: str) -> None:
+        """End the round without a sum, or with one that was not taken: nobody is asked to countersign that."""
+        self._state(survivors, aborted=aborted)
+        self._finish(())
+
+    def _finish(self, countersigned: tuple[tuple[int, bytes], ...]) -> None:
+        """Write the round's line with whoever countersigned it; the round is over."""
+        if self._pending is None:
+            return
+        statement, closed = self._pending
+        self._append(statement, countersigned)
+        self._session = self._pending = None
+        self.closed = replace(closed, countersigned=tuple(id_ for id_, _ in countersigned))
+
+    def _state(self, survivors: tuple[int, ...], *, aborted: str | None, norm: float = 0.0) -> Statement:
+        """Book the round and put its line into words; signatures are still missing."""
         schedule, parameters = self.schedule, self._parameters
         if parameters is None:
             raise OutOfOrder("no round is open", where="server")
+        # Under signatures a site lowers its own charge once it has seen the proof: of that, its answer is the sign.
+        lowered = frozenset(self._answers if schedule.hiding.signed else survivors)
         if self._booked < self.round:  # an interrupt may come back here by way of `abort`
-            # Under signatures a site lowers its own charge once it has seen the proof: of that, its answer is the sign.
-            lowered = frozenset(self._answers if schedule.hiding.signed else survivors)
             self.accounts.record(
                 uploaded=self._asked, survivors=frozenset(survivors), lowered=lowered, votes=self._votes
             )
             self._booked = self.round
         spent = self.accounts.spent()
         counted = schedule.counted(len(survivors), self._votes) if survivors else Counted(0)
-        stated = schedule.private
         findings = self.conduct.take_findings()
-        self.record(
-            "round",
-            {
-                "session": parameters.session.hex(),
-                "behaviour": parameters.behaviour_hash.hex(),
-                "cohort": list(self.cohort),
-                "asked": sorted(self._asked),
-                "survivors": list(survivors),
-                "aborted": aborted,
-                "false_shares": [list(pair) for pair in sorted(self._pairs)],
-                "findings": list(findings),
-                "excluded": {str(site): why for site, why in self.excluded.items()},
-                "honest": counted.honest,
-                "shift": decimal(schedule.shift(*counted)) if survivors else None,
-                "floor_shift": decimal(schedule.floor_shift),
-                "model": model_digest(self.outer.theta),
-                "delta": decimal(schedule.plan.delta),
-                "epsilon": {view: decimal(value) if stated else "none" for view, value in spent.as_views().items()},
-            },
+        facts = RoundFacts(
+            session=parameters.session.hex(),
+            agreed=self._agreed,
+            behaviour=parameters.behaviour_hash.hex(),
+            cohort=self.cohort,
+            asked=self._asked,
+            answered=lowered & frozenset(survivors),
+            survivors=survivors,
+            votes=self._votes,
+            aborted=aborted,
+            false_shares=self._pairs,
+            findings=findings,
+            excluded=self.excluded,
+            honest=counted.honest,
+            shift=schedule.shift(*counted) if survivors else None,
+            noise=self._noise,
+            model_before=self._before,
+            model=model_digest(self.outer.theta),
         )
-        self.closed = RoundClosed(self.round, len(self.cohort), survivors, spent, aborted, norm, findings)
+        body = round_body(
+            schedule, facts, books=self.accounts.books(), views=spent.as_views(), heads=tuple(self._heads)
+        )
+        statement = self._chain.state("round", self.round, "server", body)
+        closed = RoundClosed(self.round, len(self.cohort), survivors, spent, aborted, norm, findings)
+        self._pending = statement, closed
+        return statement

@@ -20,7 +20,7 @@ from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import PrivacyError
 
 from ..entropy import site_entropy
-from ..errors import RemoteRefusal, RunError
+from ..errors import RemoteRefusal, RunError, StatementRefused
 from ..schedule import Schedule
 from .client import SiteClient
 from .contribution import Data
@@ -28,6 +28,7 @@ from .dropouts import dropout_pattern
 from .identities import Credentials
 from .server import RoundClosed, Server
 from .storage import GroupCommit, SiteStorage
+from .witness import dispute_line
 
 # A site that falls silent "at" a phase does not send this message.
 _SILENT_AT: dict[int | None, str] = {
@@ -82,6 +83,7 @@ class LocalSite:
             credentials=credentials,
             last_round=self._stored.last_round if self._stored else 0,
             seen_sessions=self._stored.seen_sessions if self._stored else frozenset(),
+            heads=self._stored.heads if self._stored else (),
             entropy=site_entropy(
                 f"site-{client_id}",
                 seed=schedule.plan.seed,
@@ -91,7 +93,12 @@ class LocalSite:
 
     def receive(self, message: bytes) -> Step:
         """Take one message; `settle` before sending the answer."""
-        step = self.client.receive(message)
+        try:
+            step = self.client.receive(message)
+        except StatementRefused as error:
+            if self._stored is not None:
+                self._stored.dispute(dispute_line(error, message))
+            raise
         if self._stored is not None:
             self._stored.keep(step.persist)
         return step
@@ -193,7 +200,7 @@ class Simulation:
                     step = self.server.receive(message, sender=sender)
                 else:
                     step = self._parties[receiver].receive(message)
-            except (ProtocolError, PrivacyError, RemoteRefusal) as error:
+            except (ProtocolError, PrivacyError, RemoteRefusal, StatementRefused) as error:
                 rejected.append(str(error))
                 if receiver != SERVER:
                     gone.add(receiver)

@@ -13,6 +13,7 @@ from fedmeta_crypto.secagg.step import Record, RecordKind
 from fedmeta_privacy.budget import GdpFilter
 
 from ..errors import FileError
+from .witness import KEPT, read_heads
 
 try:
     import fcntl
@@ -89,16 +90,19 @@ class GroupCommit:
 
 
 class SiteStorage:
-    """A site's own files: `budget.jsonl`, its charges, and `rounds`, which rounds it began and answered.
+    """A site's own files: `budget.jsonl`, its charges, `rounds`, which rounds it began and answered, and `heads`.
 
     Attributes:
         budget: the filter, rebuilt from the journal.
         last_round: the newest round begun.
         seen_sessions: those begun, signed or answered before this start.
+        heads: of the ledger's lines that it countersigned. What it refused to countersign is in `disputes`.
     """
 
     def __init__(self, folder: Path, limit: float, disks: GroupCommit) -> None:
         self._journal, self._rounds = Appender(folder / "budget.jsonl"), Appender(folder / "rounds")
+        self._heads, self._folder = Appender(folder / "heads"), folder
+        self.heads = read_heads(_whole(self._heads.path, lambda data: data.rfind(b"\n") + 1), str(self._heads.path))
         journal = _whole(self._journal.path, lambda data: data.rfind(b"\n") + 1)
         rounds = _whole(self._rounds.path, lambda data: len(data) - len(data) % RECORD_BYTES)
         self.budget = GdpFilter.replay(limit, journal)
@@ -114,17 +118,29 @@ class SiteStorage:
         The disk is waited for before a round's first message, its upload and its vote: a release that was not charged,
         or a round taken part in twice, could follow from their loss. A lowered charge that is lost leaves the higher
         one. A lost note of an answer says nothing that the round's beginning does not: the secrets of a session live in
-        memory only, and a round once begun is never begun again, so there is nothing left to answer with.
+        memory only, and a round once begun is never begun again, so there is nothing left to answer with. A head is on
+        the disk before its countersignature leaves: after a restart the site still refuses a chain that forks from it.
         """
         for record in persist:
-            if record.startswith(b"{"):
+            if record.startswith(KEPT):
+                self._heads.write(record)
+                self._disks.add(self._heads)
+            elif record.startswith(b"{"):
                 self._journal.write(record)
                 if b'"type":"charge"' in record:
                     self._disks.add(self._journal)
             else:
                 self._rounds.write(record)
-                if record[_KIND_AT] != RecordKind.ANSWERED:
+                if record[_KIND_AT] not in (RecordKind.ANSWERED, RecordKind.COUNTERSIGNED):
                     self._disks.add(self._rounds)
+
+    def dispute(self, line: bytes) -> None:
+        """Note a statement that was not countersigned; for people, so no disk is waited for."""
+        disputes = Appender(self._folder / "disputes")
+        try:
+            disputes.write(line)
+        finally:
+            disputes.close()
 
     def wait(self) -> None:
         """Return once every charge and every round begun or voted in is on the disk."""
@@ -135,6 +151,7 @@ class SiteStorage:
         self.wait()
         self._journal.close()
         self._rounds.close()
+        self._heads.close()
 
 
 RECORD_BYTES = len(Record(RecordKind.ANSWERED, 1, bytes(32)).to_bytes())

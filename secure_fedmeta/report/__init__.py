@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,9 @@ from .._version import __version__
 from ..guarantee import downgrade_line, show
 
 if TYPE_CHECKING:
+    from ..federation.server import RoundClosed
     from ..pilots.hospital import HospitalResult
+    from ..schedule import Schedule
 
 
 def write_report(path: Path, result: HospitalResult) -> None:
@@ -40,6 +43,18 @@ def stored_table() -> dict[str, Any] | None:
     return table
 
 
+def evidence_line(schedule: Schedule, closed: Sequence[RoundClosed]) -> str:
+    """Who countersigned the rounds, and how a reader checks that without trusting this page."""
+    check = "Verify with: secure-fedmeta audit RUN --roster ALLOW-LIST --heads SITES, the two from outside the run."
+    if not schedule.hiding.signed:
+        return f"Nobody countersigned the rounds (strength {schedule.hiding.name}): an audit can only be incomplete."
+    fewest = min((len(round_.countersigned) for round_ in closed if not round_.aborted), default=0)
+    return (
+        f"Each executed round's line in ledger.jsonl is countersigned by {fewest} of {schedule.clients} sites or "
+        f"more; an audit asks for {schedule.threshold}. {check}"
+    )
+
+
 def _content(result: HospitalResult) -> dict[str, Any]:
     from .plots import round_plots
 
@@ -56,6 +71,7 @@ def _content(result: HospitalResult) -> dict[str, Any]:
         "spent": {view: show(value) if private else "none" for view, value in run.spent.as_views().items()},
         "second": None if run.second_opinion is None else show(run.second_opinion),
         "guarantee": run.guarantee,
+        "evidence": evidence_line(schedule, closed),
         "beside": run.beside,
         "label": run.label,
         "stopped": run.stopped,

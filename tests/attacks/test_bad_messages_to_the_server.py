@@ -47,7 +47,7 @@ def kind(message):
 
 @pytest.mark.parametrize(
     ("settings", "messages"),
-    [({}, 25), ({"strength": "semi-malicious"}, 25), ({"strength": "semi-honest"}, 20), ({"aggregation": "none"}, 5)],
+    [({}, 30), ({"strength": "semi-malicious"}, 30), ({"strength": "semi-honest"}, 20), ({"aggregation": "none"}, 5)],
 )
 def test_attack_every_message_on_its_way(settings, messages):
     run, sites = small_run(5, **settings)

@@ -45,6 +45,9 @@ KINDS = {
     "MASKED_INPUT": [RecordKind.ROUND_BEGUN],
     "CONSISTENCY": [RecordKind.ROUND_BEGUN, RecordKind.SURVIVORS_SIGNED],
     "UNMASKING": [RecordKind.ROUND_BEGUN, RecordKind.SURVIVORS_SIGNED, RecordKind.ANSWERED],
+    "COUNTERSIGNATURE": [
+        *(RecordKind.ROUND_BEGUN, RecordKind.SURVIVORS_SIGNED, RecordKind.ANSWERED, RecordKind.COUNTERSIGNED),
+    ],
 }
 
 
@@ -65,6 +68,9 @@ def test_killed_when_a_message_left(tmp_path, moment, strength):
     kinds = [kind for kind in KINDS[moment] if strength != "semi-honest" or kind is not RecordKind.SURVIVORS_SIGNED]
     known = records(tmp_path / "site-2")
     assert [record.kind for record in known] == kinds and {record.round for record in known} == {1}
+    # The head of the line was kept before its countersignature left.
+    heads = (tmp_path / "site-2" / "heads").read_bytes()
+    assert heads.count(b"\n") == (moment == "COUNTERSIGNATURE")
     run, sites = small_run(4, strength=strength)
     again = local_site(2, sites[2].client._task, run.schedule, sites, tmp_path / "site-2")
     assert again.client._last_round == 1 and again._stored.seen_sessions == {known[0].session}
@@ -117,12 +123,15 @@ def test_every_record_is_written_before_its_message_and_durable_where_it_matters
             told.append(f"sync {what}")
         elif what == "rounds":
             told.append(Record.from_bytes(content).kind.name)
+        elif what == "heads":
+            told.append("head")
     kept = [entry for entry in told if entry != "SHARES"]
     assert kept == [
         *("ROUND_BEGUN", "sync rounds", "ADVERTISEMENT"),
         *("sync budget.jsonl", "MASKED_INPUT"),
         *("SURVIVORS_SIGNED", "sync rounds", "CONSISTENCY"),
         *("ANSWERED", "UNMASKING"),
+        *("head", "COUNTERSIGNED", "sync heads", "COUNTERSIGNATURE"),
     ]
 
 

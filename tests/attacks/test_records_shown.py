@@ -58,8 +58,9 @@ def test_shared_lines_have_known_keys_only(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()]
     assert [entry["type"] for entry in lines] == ["run", "round", "round", "end"]
     assert set(lines[1]["body"]) == {
-        *("session", "behaviour", "cohort", "asked", "survivors", "aborted", "honest", "shift", "floor_shift"),
-        *("model", "delta", "epsilon", "false_shares", "findings", "excluded"),
+        *("session", "agreed", "behaviour", "terms", "cohort", "asked", "answered", "survivors", "votes", "aborted"),
+        *("honest", "shift", "charge", "books", "noise", "model_before", "model", "delta", "epsilon", "epsilon_lower"),
+        *("false_shares", "findings", "excluded", "heads"),
     }
     journal = (tmp_path / "run-sites" / "clinic-0" / "budget.jsonl").read_text().splitlines()
     assert {frozenset(json.loads(line)) for line in journal} == {frozenset({"limit", "round", "shift", "type"})}

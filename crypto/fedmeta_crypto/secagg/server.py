@@ -116,6 +116,7 @@ class ServerSession:
         self._agreed = b""  # digest of U3
         self._published = b""  # digest of the record
         self._digests: dict[int, bytes] = {}
+        self._attachments: dict[int, bytes] = {}
         self._survivors: tuple[int, ...] = ()
         # Of each M1, M5, M7 and M11 as the round needs them; empty bytes without signatures.
         self._signatures: dict[MessageType, dict[int, bytes]] = {kind: {} for kind in _COLLECTED_IN}
@@ -131,6 +132,15 @@ class ServerSession:
             raise OutOfOrder("the round was announced already", where="announce")
         self.phase = Phase.ADVERTISE_KEYS
         return Step(send=tuple(Outgoing(id_, self._announcement) for id_ in self.parameters.cohort))
+
+    @property
+    def agreed(self) -> bytes:
+        """Digest of the survivors that the clients signed, which M11 is bound to; empty without signatures."""
+        return self._agreed
+
+    def attachments(self) -> tuple[tuple[int, bytes], ...]:
+        """(id, attachment_hash 32) of each masked input taken, by id."""
+        return tuple(sorted(self._attachments.items()))
 
     def publish(self, record: bytes) -> Step:
         """Send the application's statement about the round (M10) to everyone who answered; once, after `SumOpened`.
@@ -225,6 +235,7 @@ class ServerSession:
         if masked.view_digest != self._views[sender]:
             raise BadMessage("masked for another mask set", sender=sender, where="masked_input")
         self._digests[sender] = digest
+        self._attachments[sender] = masked.attachment_hash
         np.add(self._sum, masked.vector, out=self._sum)
 
     def _take_vote(self, vote: ConsistencyVote, sender: int) -> None:

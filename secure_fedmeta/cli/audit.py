@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`secure-fedmeta audit`: check a run offline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .epsilon import Format
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("audit", short_help="check a run offline: chain, signatures, participation, epsilon")(audit)
+
+
+def audit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
+    roster: Annotated[
+        Path | None, typer.Option(help="Allow-list from outside the run. [the run's: incomplete]")
+    ] = None,
+    heads: Annotated[Path | None, typer.Option(help="Folder that holds the sites' own (NAME/heads).")] = None,
+    form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
+) -> int:
+    """Check a run's ledger without a network, and write verification.json into its folder.
+
+    Exit status: 0 ok, 3 tampered, 4 a claim is too small, 5 incomplete (something could not be checked); 1 where there
+    is nothing to judge.
+
+    Example: secure-fedmeta audit runs/mine --roster keys.toml --heads runs/mine-sites
+    """
+    from ..audit import audit_run, write_verification
+
+    result = audit_run(run, roster=roster, heads=heads)
+    written = write_verification(run, result)
+    if form is Format.JSON:
+        typer.echo(json.dumps(result.to_json(), sort_keys=True))
+        return int(result.findings.verdict)
+    found = result.findings
+    typer.echo(f"verdict: {found.verdict.words}")
+    for name, at in found.checks.items():
+        typer.echo(f"  {name:<14} {found.result(name):<16} {at}")
+    for one in found.found:
+        place = f"line {one.line}: " if one.line else ""
+        typer.echo(f"- {one.check}, {one.verdict.words}: {place}{one.what}")
+    if result.epsilon:
+        shown = ", ".join(f"{view} {float(value):.6g}" for view, value in result.epsilon.items())
+        typer.echo(f"epsilon recomputed: {shown}")
+    typer.echo(f"wrote {written}")
+    return int(found.verdict)
