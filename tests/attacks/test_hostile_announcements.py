@@ -6,7 +6,7 @@ from small_runs import announcement, key_of, small_run
 
 from fedmeta_crypto.errors import BadSignature, PeerProtocolError, PlanRefused, ProtocolError
 from fedmeta_privacy.errors import PrivacyError, UnsafeModel
-from secure_fedmeta.federation import client as client_module
+from secure_fedmeta.federation.contribution import ClosedForm
 from secure_fedmeta.federation.model import model_to_bytes
 
 COHORT = (1, 2, 3, 4, 5)
@@ -21,7 +21,7 @@ def site(request, monkeypatch):
     def untouchable(*_):
         raise AssertionError("records were touched")
 
-    monkeypatch.setattr(client_module, "contributions", untouchable)
+    monkeypatch.setattr(ClosedForm, "units", untouchable)
     run, sites = small_run(5, **settings_for(request.param))
     return run.schedule, sites[1]
 

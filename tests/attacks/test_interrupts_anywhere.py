@@ -76,16 +76,16 @@ def test_while_the_ledger_is_being_written(tmp_path, monkeypatch):
 
 
 def test_in_the_middle_of_a_round_the_open_round_is_recorded(tmp_path, monkeypatch):
-    from secure_fedmeta.federation import client
+    from secure_fedmeta.federation.contribution import ClosedForm
 
-    real, calls = client.contributions, iter(range(10**6))
+    real, calls = ClosedForm.units, iter(range(10**6))
 
     def interrupted(*arguments):
         if next(calls) == 6:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(client, "contributions", interrupted)
+    monkeypatch.setattr(ClosedForm, "units", interrupted)
     with pytest.raises(KeyboardInterrupt):
         interrupted_run(tmp_path / "run")
     entries = books_are_whole(tmp_path / "run")
