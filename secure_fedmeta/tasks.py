@@ -85,6 +85,29 @@ def is_support(record_id: str, key: bytes, fraction: float) -> bool:
     return int.from_bytes(digest[:8], "big") < fraction * 2.0**64
 
 
+def check_roles(ids: Sequence[str], support: Sequence[bool], *, key: bytes, fraction: float, site: str) -> None:
+    """Check a split that was made elsewhere: each record's role must follow from its own id and the key alone.
+
+    A split by rank, by count, "the first k" or anew each round gives other records another role when one record comes or
+    goes, and then far more than one record's part moves.
+
+    Raises:
+        SettingError: a role is not the keyed hash of its record's id.
+
+    Example:
+        >>> ids, key = ("a", "b", "c"), bytes(32)
+        >>> check_roles(ids, [is_support(one, key, 0.5) for one in ids], key=key, fraction=0.5, site="s")
+    """
+    if len(ids) != len(support) or any(
+        bool(role) != is_support(one, key, fraction) for one, role in zip(ids, support, strict=True)
+    ):
+        raise SettingError(
+            "the roles do not follow from each record's own id",
+            f"site {site}",
+            "take the role from `is_support`, never from a rank, a count or a fresh shuffle",
+        )
+
+
 def register(
     rows: NDArray[np.float64],
     labels: NDArray[np.float64],

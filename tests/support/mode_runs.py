@@ -3,11 +3,11 @@
 
 import numpy as np
 import torch
+from small_runs import local_site, random_task, simulation_of, small_plan
 
 from secure_fedmeta.parameters import bind
 from secure_fedmeta.schedule import make_schedule
 from secure_fedmeta.tasks import Task
-from tests.support.small_runs import local_site, random_task, simulation_of, small_plan
 
 FEATURES, CLASSES = 3, 3
 

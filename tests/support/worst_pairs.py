@@ -4,9 +4,9 @@
 import math
 
 import numpy as np
+from mode_runs import FEATURES
 
 from secure_fedmeta.tasks import Task
-from tests.support.mode_runs import FEATURES
 
 NOTHING, NO_LABELS = np.empty((0, FEATURES)), np.empty(0)
 FIRST = np.eye(FEATURES)[:1]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from mode_runs import network
+from small_runs import random_task, small_plan
 
 from secure_fedmeta.algorithms import maml, softmax
 from secure_fedmeta.engines.loop import LoopEngine
 from secure_fedmeta.parameters import bind
 from secure_fedmeta.tasks import Task
-from tests.support.mode_runs import network
-from tests.support.small_runs import random_task, small_plan
 
 COLUMNS = 4
 

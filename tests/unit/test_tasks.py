@@ -10,7 +10,7 @@ from secure_fedmeta.algorithms.maml import contributions
 from secure_fedmeta.errors import SettingError
 from secure_fedmeta.run import federate
 from secure_fedmeta.schedule import make_schedule
-from secure_fedmeta.tasks import is_support, register
+from secure_fedmeta.tasks import check_roles, is_support, register, register_persons
 
 KEY = bytes(range(32))
 
@@ -124,3 +124,37 @@ def test_an_unsafe_model_touches_no_record(bad):
     theta[2] = bad
     with pytest.raises(UnsafeModel, match="SFM-306"):
         contributions(theta, Untouchable(), small_plan())
+
+
+@pytest.mark.parametrize("planted", ["rank", "first k", "another key", "one missing"])
+def test_roles_by_anything_but_the_id_are_refused(planted):
+    ids = [f"person-{i}" for i in range(40)]
+    right = [is_support(one, KEY, 0.5) for one in ids]
+    check_roles(ids, right, key=KEY, fraction=0.5, site="s")
+    roles = {
+        "rank": [rank % 2 == 0 for rank in range(40)],
+        "first k": [rank < 20 for rank in range(40)],
+        "another key": [is_support(one, bytes(32), 0.5) for one in ids],
+        "one missing": right[:-1],
+    }[planted]
+    with pytest.raises(SettingError, match="own id"):
+        check_roles(ids, roles, key=KEY, fraction=0.5, site="s")
+
+
+def test_persons_are_tasks_of_all_their_rows():
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(7, 3)), rng.integers(0, 2, 7).astype(float)
+    ids = ("a", "b", "a", "c", "a", "b", "a")
+    plan = small_plan(unit="task", mode="task-is-person", task_slots=3)
+    tasks = register_persons(rows, labels, ids, plan=plan, site="s")
+    assert [(len(t.support_labels), len(t.query_labels)) for t in tasks] == [(2, 2), (1, 1), (0, 1)]
+    assert (np.vstack([tasks[0].support_rows, tasks[0].query_rows]) == rows[[0, 2, 4, 6]]).all()
+    # Nobody else's task changes when a person leaves.
+    kept = [i for i, one in enumerate(ids) if one != "b"]
+    fewer = register_persons(rows[kept], labels[kept], [ids[i] for i in kept], plan=plan, site="s")
+    for mine, before in zip(fewer, (tasks[0], tasks[2]), strict=True):
+        assert (mine.query_rows == before.query_rows).all() and (mine.support_rows == before.support_rows).all()
+    with pytest.raises(TooManyRecords, match="persons"):
+        register_persons(rows, labels, ids, plan=plan.changed(task_slots=2), site="s")
+    with pytest.raises(SettingError, match="neither 0 nor 1"):
+        register_persons(rows, labels + 2, ids, plan=plan, site="s")

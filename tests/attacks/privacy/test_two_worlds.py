@@ -6,11 +6,11 @@ integer vectors do. That must never exceed the sensitivity that the noise is sca
 
 import numpy as np
 import pytest
+from mode_runs import MODES, mode_data, mode_schedule
+from small_runs import local_site, simulation_of
+from worst_pairs import pairs, worst_theta
 
 from secure_fedmeta.plan import Plan
-from tests.support.mode_runs import MODES, mode_data, mode_schedule
-from tests.support.small_runs import local_site, simulation_of
-from tests.support.worst_pairs import pairs, worst_theta
 
 COHORT = (1, 2, 3, 4)
 

@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 import pytest
+from mode_runs import MODES, mode_schedule
+from small_runs import local_site
+from worst_pairs import pairs, worst_theta
 
 from fedmeta_privacy import gdp
-from tests.support.mode_runs import MODES, mode_schedule
-from tests.support.small_runs import local_site
-from tests.support.worst_pairs import pairs, worst_theta
 
 COHORT = (1, 2, 3, 4)
 PILOT, TRIALS, FALSE_ALARM = 100, 600, 1e-6

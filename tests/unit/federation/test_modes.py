@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from mode_runs import FEATURES, MODES, mode_data, mode_run, mode_schedule, network
+from small_runs import announcement, local_site, small_book, small_plan, tap
 
 from fedmeta_privacy.errors import BudgetExceeded, PlanError, TooManyRecords, UnsafeModel, UnsupportedClaim
 from fedmeta_privacy.events import mu_squared
@@ -15,8 +17,6 @@ from secure_fedmeta.plan import Plan
 from secure_fedmeta.run import federate
 from secure_fedmeta.schedule import make_schedule
 from secure_fedmeta.tasks import Task
-from tests.support.mode_runs import FEATURES, MODES, mode_data, mode_run, mode_schedule, network
-from tests.support.small_runs import announcement, local_site, small_book, small_plan, tap
 
 
 @pytest.mark.parametrize("name", MODES)
