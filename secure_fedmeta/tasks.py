@@ -88,8 +88,8 @@ def is_support(record_id: str, key: bytes, fraction: float) -> bool:
 def check_roles(ids: Sequence[str], support: Sequence[bool], *, key: bytes, fraction: float, site: str) -> None:
     """Check a split that was made elsewhere: each record's role must follow from its own id and the key alone.
 
-    A split by rank, by count, "the first k" or anew each round gives other records another role when one record comes or
-    goes, and then far more than one record's part moves.
+    A split by rank, by count, "the first k" or anew each round gives other records another role when one record comes
+    or goes, and then far more than one record's part moves.
 
     Raises:
         SettingError: a role is not the keyed hash of its record's id.
