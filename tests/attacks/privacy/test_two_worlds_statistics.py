@@ -22,7 +22,7 @@ CASES = [
     ("glm-logistic", "query"),
     ("glm-softmax", "query"),
     pytest.param("noisy-inner", "support", marks=SLOW),
-    ("noisy-inner", "query"),
+    pytest.param("noisy-inner", "query", marks=SLOW),
     pytest.param("noisy-inner-second", "support", marks=SLOW),
     pytest.param("noisy-inner-second", "query", marks=SLOW),
     ("person", "person"),

@@ -1,5 +1,7 @@
 """Every mode through whole rounds: it runs, charges what it should, and learns from arrays by way of the API."""
 
+import contextlib
+import itertools
 import math
 
 import numpy as np
@@ -8,11 +10,15 @@ import torch
 from mode_runs import FEATURES, MODES, mode_data, mode_run, mode_schedule, network
 from small_runs import announcement, local_site, small_book, small_plan, tap
 
+from fedmeta_privacy.claims import Adjacency, Mode, Unit, View, claim
 from fedmeta_privacy.errors import BudgetExceeded, PlanError, TooManyRecords, UnsafeModel, UnsupportedClaim
 from fedmeta_privacy.events import mu_squared
+from secure_fedmeta import guarantee
 from secure_fedmeta.datasets.records import SiteRecords
 from secure_fedmeta.errors import ModelRefused
+from secure_fedmeta.federation.accounts import Spent
 from secure_fedmeta.federation.pipes import write_site
+from secure_fedmeta.guarantee import guarantee_sentence
 from secure_fedmeta.plan import Plan
 from secure_fedmeta.run import federate
 from secure_fedmeta.schedule import make_schedule
@@ -156,7 +162,7 @@ def test_what_a_unit_holds_changes_nothing_observable(name):
     seen = tap(sites)
 
     def broken(*_):
-        raise FloatingPointError("only this site's rows do that")
+        raise AssertionError("only this site's rows do that")
 
     engine = sites[2].client._contribution._engine
     engine._loss = broken
@@ -220,3 +226,23 @@ def test_slots_that_the_mean_is_over():
     assert Plan(unit="task", task_slots=7).unit_slots == 7
     assert Plan(unit="client").unit_slots == 1 == Plan(unit="client").registered_slots
     assert Plan(support_slots=3, query_slots=4).registered_slots == 7
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_the_guarantee_names_the_unit_and_the_change(name):
+    schedule = mode_schedule(name)
+    plan = schedule.plan
+    text = guarantee_sentence(schedule, Spent(1.0, 1.0, 2.0, 0.5, 1.0))
+    whose = {"record": "any one patient", "task": "any one person with all their rows", "client": "any one site"}
+    how = {"slot": "Registering or removing", "replace-one": "Replacing", "zero-out": "Emptying"}
+    assert text.startswith(how[plan.adjacency]) and whose[plan.unit] in text
+    assert ("one record per patient" in text) == (plan.unit == "record")
+
+
+def test_every_claimable_change_has_words():
+    claimable = set()
+    for unit, adjacency, mode in itertools.product(Unit, Adjacency, Mode):
+        with contextlib.suppress(UnsupportedClaim):
+            row = claim(unit, View.SERVER, adjacency, mode)
+            claimable.add((row.unit.value, row.adjacency.value))
+    assert set(guarantee._CHANGES) == claimable
