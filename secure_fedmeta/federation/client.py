@@ -71,6 +71,7 @@ class SiteClient:
         check_data(schedule, data, site=str(client_id))
         self.client_id = client_id
         self.budget = budget
+        self._task = data
         self._contribution = contribution_of(schedule, data)
         self._schedule = schedule
         self._credentials = credentials
