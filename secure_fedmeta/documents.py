@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def write_documents(out: Path, statements: Statements, *, utility: Mapping[str, 
     return document
 
 
-def library_versions() -> dict[str, dict[str, str]]:
+@cache
+def library_versions() -> Mapping[str, Mapping[str, str]]:
     """Version, and SHA-256 of the installer's list of file hashes, of each library that the guarantee rests on."""
     found = {}
     for name in _LIBRARIES:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from . import gdp, profile
@@ -29,7 +31,7 @@ def gap(reason: str = NOT_STATED) -> dict[str, str]:
 
 def or_gap(value: object, reason: str = NOT_STATED) -> Field:
     """The value, or a gap where there is none."""
-    return gap(reason) if value in (None, "", (), []) else list(value) if isinstance(value, tuple) else value
+    return gap(reason) if value in (None, "", (), [], {}) else list(value) if isinstance(value, tuple) else value
 
 
 def view_numbers(record: RunRecord, view: str) -> dict[str, Any]:
@@ -49,15 +51,20 @@ def view_numbers(record: RunRecord, view: str) -> dict[str, Any]:
         }
         numbers["detection_at_1_percent_false_alarms"] = {"from_epsilon_delta": loose, "bound": loose}
         return numbers
-    mu = profile.mu_from(epsilon, record.delta)
-    exact = profile.gaussian_detection(mu, variation)
-    return numbers | {
+    return numbers | dict(_gaussian_numbers(epsilon, record.delta, variation))
+
+
+@lru_cache(maxsize=64)  # several views of a run often cost the same
+def _gaussian_numbers(epsilon: float, delta: float, variation: float) -> Mapping[str, Any]:
+    mu = profile.mu_from(epsilon, delta)
+    loose, exact = profile.detection_bound(epsilon, delta), profile.gaussian_detection(mu, variation)
+    return {
         "gdp_mu": mu,
         "profile": {f"{d:g}": _number(e) for d, e in profile.epsilon_profile(mu, variation).items()},
         "total_variation": variation,
         "renyi": {f"{order:g}": value for order, value in profile.renyi_curve(mu).items()},
         "groups": {
-            str(k): {"epsilon": _number(profile.group_epsilon(mu, record.delta, k, variation)), "delta": record.delta}
+            str(k): {"epsilon": _number(profile.group_epsilon(mu, delta, k, variation)), "delta": delta}
             for k in profile.GROUPS
         },
         "detection_at_1_percent_false_alarms": {
