@@ -20,7 +20,8 @@ _CHECK = "models"
 
 def check_models(folder: Path, lines: list[Line], found: Findings) -> None:
     """A model that no line names is a release that nobody accounted for."""
-    known = {body_of(line).get(name) for line in lines for name in ("model", "model_before")}
+    named = [body_of(line).get(name) for line in lines for name in ("model", "model_before")]
+    known = {digest for digest in named if isinstance(digest, str)}
     ends = [body_of(line).get("model") for line in lines if line.entry["type"] == "end"]
     files = sorted(folder.rglob("*.safetensors"))
     for file in files:
@@ -37,7 +38,7 @@ def check_models(folder: Path, lines: list[Line], found: Findings) -> None:
     others = [file.name for pattern in ("*.pt", "*.pth", "*.npz", "*.npy", "*.pkl") for file in folder.rglob(pattern)]
     if others:
         found.add(Verdict.INCOMPLETE, _CHECK, 0, f"files that may hold models: {', '.join(sorted(others)[:5])}")
-    found.looked(_CHECK, f"{len(files)} model files, {len(known - {None})} models in the chain")
+    found.looked(_CHECK, f"{len(files)} model files, {len(known)} models in the chain")
 
 
 def _digest(file: Path) -> Json:

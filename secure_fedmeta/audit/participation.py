@@ -47,6 +47,8 @@ def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...],
             taken = _taken(line, schedule, cohort, found)
             if taken is not None:
                 _replay(line, taken, books, schedule, found)
+            if not all(isinstance(body.get(name), str) for name in ("model_before", "model")):
+                found.add(Verdict.INCOMPLETE, "models", line.number, "it does not name its models")
             if model is not None and body.get("model_before") != model:
                 found.add(Verdict.TAMPERED, "models", line.number, "it began from another model than the last round's")
             model = body.get("model")
@@ -77,7 +79,9 @@ def _taken(line: Line, schedule: Schedule, cohort: tuple[int, ...], found: Findi
     if not set(answered) <= set(survivors) <= set(asked) <= set(cohort):
         wrong("survivors who were not asked, or answers of others than survivors")
     excluded = body.get("excluded")
-    if isinstance(excluded, Mapping) and len(excluded) > hiding.graph.dropped:
+    if not isinstance(excluded, Mapping):
+        found.add(Verdict.INCOMPLETE, "participation", line.number, "it does not say who is excluded")
+    elif len(excluded) > hiding.graph.dropped:
         wrong("more sites are excluded than may be missing")
     if aborted is None:
         if hiding.masked and len(survivors) < hiding.min_survivors:

@@ -52,7 +52,7 @@ def _countersigned(line: Line, sigs: Mapping[int, str], people: AllowList, found
     """How many countersignatures verify; each one that does not is a finding."""
     body, valid = body_of(line), 0
     survivors = body.get("survivors")
-    alive = set(survivors) if isinstance(survivors, list) else set()
+    alive = {site for site in survivors if type(site) is int} if isinstance(survivors, list) else set()
     for site, text in sigs.items():
         try:
             good = site in alive and verify_countersignature(

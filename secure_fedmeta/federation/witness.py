@@ -215,7 +215,7 @@ class Witness:
         if not isinstance(stated, Mapping):
             raise self._refusal(now, "the line states no epsilon")
         if not schedule.private:
-            if set(stated.values()) != {"none"}:
+            if any(value != "none" for value in stated.values()):
                 raise self._refusal(now, "an epsilon is stated where there is none")
             return
         # Each round in the books is rounded up by less than a unit.
@@ -240,7 +240,8 @@ def _ids(stated: Json) -> set[int]:
     """Ids of a list of ids, or of [id, text] pairs; none if it is neither."""
     if not isinstance(stated, list | tuple):
         return set()
-    return {item if type(item) is int else item[0] if isinstance(item, list) and item else -1 for item in stated}
+    firsts = [item[0] if isinstance(item, list) and item else item for item in stated]
+    return {item if type(item) is int else -1 for item in firsts}
 
 
 # The sites of one process are shown the same bytes and have the same plan.

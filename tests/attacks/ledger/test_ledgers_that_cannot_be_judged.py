@@ -90,12 +90,14 @@ def test_settings_without_a_guarantee(forger, name, value):
     ("field", "value"),
     [("survivors", "1-5"), ("asked", [1, 1]), ("asked", [5, 1]), ("votes", "5"), ("answered", None),
      ("survivors", [[1]]), ("epsilon", None), ("epsilon", {}), ("epsilon", {"server": "-1"}), ("terms", None),
-     ("noise", None), ("noise", [1, 2]), ("noise", [[{}, {}]])],
+     ("noise", None), ("noise", [1, 2]), ("noise", [[{}, {}]]), ("model", {}), ("model", [[]]), ("asked", {}),
+     ("books", {}), ("cohort", [[]]),
+     ("session", 5), ("agreed", "zz"), ("excluded", []), ("epsilon", {"server": {}})],
 )  # fmt: skip
 def test_a_round_that_does_not_say_enough_is_never_ok(forger, field, value):
     """Signed by everyone: what cannot be read is not passed over."""
     forger.bodies()[1][field] = value
-    verdict = forger.signed(all_keys=field != "survivors").audit(heads=False).findings
+    verdict = forger.signed(all_keys=field not in ("survivors", "session", "agreed")).audit(heads=False).findings
     assert verdict.verdict != 0 and any(one.line == 3 for one in verdict.found)
 
 

@@ -87,7 +87,17 @@ def broken_books(body, schedule):
     body["books"] = [True] * len(body["books"])
 
 
+def malformed_noise(body, schedule):
+    body["noise"] = [[[1], "x"], {}, [], None]
+
+
+def malformed_lists(body, schedule):
+    body["asked"], body["answered"] = {"1": 2}, [[1], None]
+
+
 LIES = [
+    malformed_noise,
+    malformed_lists,
     fewer_in_the_books,
     less_epsilon,
     no_epsilon,
