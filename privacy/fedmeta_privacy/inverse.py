@@ -100,7 +100,7 @@ def clients_for(
     Example:
         >>> release = Release(1000.0, dimension=31, parties=100)
         >>> clients_for(release, scale=1000.0, rounds=40, target=3.0, delta=1e-5)
-        64
+        78
     """
     _check(target, delta)
 

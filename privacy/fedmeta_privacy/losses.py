@@ -146,21 +146,22 @@ def _intervals(t: Array, mu: float) -> tuple[_Bounded, _Bounded, _Bounded, _Boun
         rise_error = b_error + c_error * at_upper + more * (b + c * at_upper)
         fall_error = np.where(np.isfinite(lower), b_error + c_error * at_lower + more * (b + c * at_lower), 0.0)
     if narrow.any():
-        lo, up, half = lower[narrow], upper[narrow], width[narrow] / 2
-        s = lo + half * (1 + _NODES[:, None])
+        lo, half = lower[narrow], width[narrow] / 2
+        ahead, behind = half * (1 + _NODES[:, None]), half * (1 - _NODES[:, None])  # of the interval's ends
+        s = lo + ahead
         density = _WEIGHTS[:, None] * half * np.exp(-(s**2) / 2) / math.sqrt(2 * math.pi)
         values = (
             density.sum(axis=0),
             (density * np.exp(mu * s - mu**2 / 2)).sum(axis=0),
-            -(density * np.expm1(mu * (s - up))).sum(axis=0),
-            (density * np.expm1(mu * (s - lo))).sum(axis=0),
+            -(density * np.expm1(-mu * behind)).sum(axis=0),
+            (density * np.expm1(mu * ahead)).sum(axis=0),
         )
         for (whole, error), value in zip(
             ((b, b_error), (c, c_error), (rise, rise_error), (fall, fall_error)), values, strict=True
         ):
             whole[narrow] = value
-            # Exponents lose t^2 and mu t units; s - lo and s - up, of rounded nodes, a few more.
-            error[narrow] = 8 * _U * (8 + (far[narrow] + mu) ** 2 + far[narrow] / np.maximum(half, 1e-300)) * value
+            # Exponents lose t^2 and mu t units; the widths are differences of near floats, exact.
+            error[narrow] = 8 * _U * (8 + (far[narrow] + mu) ** 2) * value
     return (b, b_error), (c, c_error), (rise, rise_error), (fall, fall_error)
 
 

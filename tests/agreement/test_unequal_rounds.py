@@ -24,11 +24,11 @@ def unequal(number, seed=0):
     ("noise", "sampling", "count", "delta"),
     [
         (1.0, 0.01, 1000, 1e-5),
-        (1.1, 0.00427, 14063, 1e-5),
+        pytest.param(1.1, 0.00427, 14063, 1e-5, marks=pytest.mark.long),
         (1.0, 0.1, 100, 1e-5),
-        (0.3, 0.01, 100, 1e-5),
-        (0.6, 0.05, 1000, 1e-9),
-        (10.0, 0.5, 1000, 1e-6),
+        pytest.param(0.3, 0.01, 100, 1e-5, marks=pytest.mark.long),
+        pytest.param(0.6, 0.05, 1000, 1e-9, marks=pytest.mark.long),
+        pytest.param(10.0, 0.5, 1000, 1e-6, marks=pytest.mark.long),
         (1.0, 0.01, 1, 1e-5),
         (2.0, 0.999, 30, 1e-7),
     ],
@@ -36,8 +36,8 @@ def unequal(number, seed=0):
 def test_equal_rounds_against_the_loss_distribution(noise, sampling, count, delta):
     ours = composed_epsilon(rounds(noise, sampling, count), delta)
     events = [PoissonGaussian(noise, sampling, count)]
-    theirs = accountant.loss_distribution_epsilon(events, delta, interval=1e-4)
-    assert theirs * (1 - 2e-4) - 1e-5 <= ours <= theirs * 1.002 + 2e-4
+    theirs = accountant.loss_distribution_epsilon(events, delta, interval=3e-4)
+    assert theirs * (1 - 1e-3) - 1e-4 <= ours <= theirs * 1.002 + 2e-4
     assert ours >= prv_lower_bound(events, delta) - 1e-9
 
 
@@ -49,6 +49,7 @@ def test_unsampled_rounds_against_the_exact_curve(noise, count, delta):
     assert exact <= composed_epsilon(rounds(noise, 1.0, count), delta) <= exact * 1.001 + 1e-4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("classes", [16, 128, 10_000])
 def test_unequal_rounds_against_the_loss_distribution(classes):
     noise, sampling = unequal(30)
@@ -58,11 +59,20 @@ def test_unequal_rounds_against_the_loss_distribution(classes):
     assert theirs * (1 - 1e-3) <= ours <= theirs * (1.01 if classes > 16 else 1.05)
 
 
+@pytest.mark.long
 def test_thousands_of_unequal_rounds_are_loose_by_less_than_one_percent():
     noise, sampling = unequal(3000)
     every_kind = composed_epsilon(rounds(noise, sampling), 1e-6, classes=300, fineness=0.001)
     ours = composed_epsilon(rounds(noise, sampling), 1e-6)
     assert every_kind * (1 - 1e-3) <= ours <= every_kind * 1.01
+
+
+def test_a_few_unequal_rounds_against_the_loss_distribution():
+    """A handful of rounds is up to 6 % loose: `accountant` gives these to dp-accounting."""
+    noise, sampling = unequal(6)
+    events = [PoissonGaussian(float(z), float(q)) for z, q in zip(noise, sampling, strict=True)]
+    theirs = accountant.loss_distribution_epsilon(events, 1e-6, interval=1e-3)
+    assert theirs * (1 - 1e-3) <= composed_epsilon(rounds(noise, sampling), 1e-6) <= theirs * 1.06
 
 
 @pytest.mark.long
