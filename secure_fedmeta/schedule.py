@@ -50,7 +50,8 @@ class Schedule:
         noise: encoding, noise and budget of the uploads; its parts can be asked for here as well.
         codebook_hash: SHA-256 of the public ranges, bound into the masks.
         inner: noisy sums inside each adaptation (mode noisy-inner).
-        architecture: the network; None for the closed-form models.
+        architecture: the network; None for the closed-form models, and for an auditor, who has its digest alone.
+        network: SHA-256 of the network's description; None for the closed-form models.
         behaviour_digest: SHA-256 of all settings that change what a client sends or what it means.
     """
 
@@ -64,6 +65,7 @@ class Schedule:
     codebook_hash: bytes
     inner: tuple[InnerRelease, ...] = ()
     architecture: Architecture | None = None
+    network: bytes | None = None
     behaviour_digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -216,7 +218,7 @@ class Schedule:
             "step": decimal(self.encoding.step),
             "scale": None if self.scale is None else decimal(self.scale),
             "codebook": self.codebook_hash.hex(),
-            "architecture": None if self.architecture is None else self.architecture.digest.hex(),
+            "architecture": None if self.network is None else self.network.hex(),
             "inner": [
                 {
                     "count": one.count,
@@ -250,10 +252,12 @@ def make_schedule(
     dimension: int,
     codebook_hash: bytes = bytes(32),
     architecture: Architecture | None = None,
+    network: bytes | None = None,
 ) -> Schedule:
     """Work out a plan for `clients` sites and a model of `dimension` parameters.
 
-    `architecture` is the network of a mode that takes any; the closed-form models of mode bounded-glm have none.
+    `architecture` is the network of a mode that takes any; the closed-form models of mode bounded-glm have none. Who
+    only checks the numbers gives its digest as `network` instead.
 
     Raises:
         PlanError: the plan has no guarantee, or cannot run; the reason is in the text.
@@ -267,8 +271,14 @@ def make_schedule(
     """
     hiding = hiding_for(plan, clients)
     _check_delta(plan, clients)
-    row = claim_of(plan, network=architecture is not None)
-    _check_model(plan, dimension, architecture)
+    if architecture is not None:
+        network = architecture.digest
+        if architecture.dimension != dimension:
+            raise PlanError(
+                f"the network has {architecture.dimension} parameters, not {dimension}", "state its own number"
+            )
+    row = claim_of(plan, network=network is not None)
+    _check_model(plan, dimension, network=network is not None)
     sensitivity = upload_sensitivity(plan, row, dimension)
     shared = len(inner_counts(plan)) < 2
     if not shared and plan.dropout_noise == "surplus":
@@ -308,18 +318,17 @@ def make_schedule(
         codebook_hash=codebook_hash,
         inner=inner,
         architecture=architecture,
+        network=network,
     )
 
 
-def _check_model(plan: Plan, dimension: int, architecture: Architecture | None) -> None:
+def _check_model(plan: Plan, dimension: int, *, network: bool) -> None:
     if plan.loss == "logistic" and plan.classes != 2:
         raise PlanError(f"{plan.classes} classes with the logistic loss", "use loss=cross-entropy")
-    if architecture is None and plan.mode != "bounded-glm":
+    if not network and plan.mode != "bounded-glm":
         raise PlanError(f"mode {plan.mode} needs a network", "pass one as `model`")
-    if architecture is None and dimension % plan.outputs:
+    if not network and dimension % plan.outputs:
         raise PlanError(f"{dimension} parameters are not {plan.outputs} rows of features", "use a multiple")
-    if architecture is not None and architecture.dimension != dimension:
-        raise PlanError(f"the network has {architecture.dimension} parameters, not {dimension}", "state its own number")
 
 
 def _check_delta(plan: Plan, clients: int) -> None:

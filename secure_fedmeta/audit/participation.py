@@ -14,6 +14,7 @@ from fedmeta_privacy.ledger import Json, Line, decimal
 
 from ..federation.accounts import Accounts
 from ..federation.statements import same
+from ..noise_plan import Counted
 from ..schedule import Schedule
 from .signatures import body_of
 from .verdict import Findings, Verdict
@@ -109,10 +110,10 @@ def _ids(stated: Json) -> tuple[int, ...] | None:
 def _replay(line: Line, taken: Taken, books: Accounts, schedule: Schedule, found: Findings) -> None:
     """Book the round, and compare honest noises, shift, floor and books with what the line says."""
     books.record(uploaded=taken.asked, survivors=frozenset(taken.survivors), lowered=taken.answered, votes=taken.votes)
-    honest = schedule.honest(len(taken.survivors), taken.votes) if taken.survivors else 0
+    counted = schedule.counted(len(taken.survivors), taken.votes) if taken.survivors else Counted(0)
     expected: dict[str, Json] = {
-        "honest": honest,
-        "shift": decimal(schedule.shift(honest)) if taken.survivors else None,
+        "honest": counted.honest,
+        "shift": decimal(schedule.shift(*counted)) if taken.survivors else None,
         "charge": decimal(schedule.floor_shift),
         "books": books.books(),
         "delta": decimal(schedule.plan.delta),

@@ -167,10 +167,10 @@ class SiteClient:
             key, commitment = noise_key(self._entropy)
             words = Keystream(key).words
         steps = self._release(self._contribution.units(theta, words), words)
-        steps = self._contribution.finish(steps, words)
         if schedule.surplus is not None:
             own, dimension = schedule.surplus, schedule.dimension
             steps = steps + own_parts(own, seeds, session=session.session, dimension=dimension)
+        steps = self._contribution.finish(steps, words)
         vector = schedule.encoding.to_ring(steps)
         if not schedule.masked:
             self._session = None

@@ -37,13 +37,14 @@ def terms(schedule: Schedule) -> dict[str, Json]:
     noise = schedule.scale is not None
     return {
         "behaviour": schedule.behaviour_digest.hex(),
-        "unit": "record",
-        "adjacency": "slot",
-        "mode": "bounded-glm",
+        "unit": plan.unit,
+        "adjacency": plan.adjacency,
+        "mode": plan.mode,
         "views": ["server", "release", "local", "member"],
         "mechanism": {
             "name": "discrete Gaussian sum" if noise else "none",
             "scale": decimal(schedule.scale) if schedule.scale is not None else None,
+            "surplus": None if schedule.surplus is None else [decimal(scale) for scale in schedule.surplus.scales],
             "step": decimal(schedule.encoding.step),
             "modulus_bits": schedule.encoding.modulus_bits,
             "rng": "from the seed" if plan.insecure_reproducible else "AES-CTR, a fresh key a round",
@@ -62,6 +63,15 @@ def terms(schedule: Schedule) -> dict[str, Json]:
             "steps": plan.inner_steps,
             "lr": decimal(plan.inner_lr),
             "order": 2 if plan.algorithm == "maml" else 1,
+            "noise": [
+                {
+                    "releases": one.count,
+                    "clip": decimal(one.clip_norm),
+                    "sensitivity": decimal(one.release.l2_sensitivity),
+                    "scale": None if one.scale is None else decimal(one.scale),
+                }
+                for one in schedule.inner
+            ],
         },
         "delta": decimal(plan.delta),
         "accountant": accountant_terms(),
