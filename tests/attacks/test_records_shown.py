@@ -63,7 +63,7 @@ def test_shared_lines_have_known_keys_only(tmp_path):
         *("false_shares", "findings", "excluded", "heads"),
     }
     journal = (tmp_path / "run-sites" / "clinic-0" / "budget.jsonl").read_text().splitlines()
-    assert {frozenset(json.loads(line)) for line in journal} == {frozenset({"limit", "round", "shift", "type"})}
+    assert {frozenset(json.loads(line)) for line in journal} == {frozenset({"prev", "round", "seq", "shift", "type"})}
 
 
 def test_reprs():

@@ -49,7 +49,7 @@ def test_a_round_announced_a_second_time_before_its_upload():
         sites[1].receive(announcement(run.schedule, COHORT, server_nonce=b"\x01" * 32))
 
 
-@pytest.mark.parametrize(("strength", "messages"), [("malicious", 20), ("semi-honest", 15)])
+@pytest.mark.parametrize(("strength", "messages"), [("malicious", 25), ("semi-honest", 15)])
 def test_every_message_of_the_server_twice(strength, messages):
     run, sites = small_run(5, strength=strength)
     refused = []

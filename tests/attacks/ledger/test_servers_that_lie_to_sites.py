@@ -15,6 +15,7 @@ from fedmeta_privacy.ledger import decimal, verify
 from secure_fedmeta.federation import server as server_module
 from secure_fedmeta.federation.simulation import LocalSite
 from secure_fedmeta.federation.statements import round_body
+from secure_fedmeta.noise_plan import Counted
 
 
 def lying(monkeypatch, bend, *, at=1):
@@ -157,7 +158,7 @@ def test_an_aborted_round_that_the_books_leave_out(monkeypatch):
     # The same, but the books of the lost round were wiped.
     for book in (lost._server, lost._local):
         for site in book:
-            floor = run.schedule.hiding.floor_honest if book is lost._server else 1
+            floor = run.schedule.floor if book is lost._server else Counted(1)
             book[site][floor] -= 1
     assert lost.books() != honest_books
     assert run.run_round().closed.countersigned == ()
