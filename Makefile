@@ -27,10 +27,10 @@ demo: $(V)/.base
 	@$(V)/bin/secure-fedmeta run hospital
 
 test: $(V)/.dev
-	$(V)/bin/python -m pytest -q -m "not long"
+	$(V)/bin/python -m pytest -q -n auto -m "not long"
 
 test-long: $(V)/.dev
-	$(V)/bin/python -m pytest -q -m long
+	$(V)/bin/python -m pytest -q -n auto -m long
 
 check: $(V)/.dev
 	$(V)/bin/ruff check .
@@ -44,6 +44,11 @@ bench: $(V)/.dev
 	$(V)/bin/python benchmarks/mask_loop.py
 	$(V)/bin/python benchmarks/large_rounds.py
 	$(V)/bin/python benchmarks/demo_cost.py
+	$(V)/bin/python benchmarks/accounting.py
+	$(V)/bin/python benchmarks/noise.py
+	$(V)/bin/python benchmarks/dropout_noise.py
+	$(V)/bin/python benchmarks/empirical_audit.py
+	$(V)/bin/python benchmarks/ledger_cost.py
 	$(V)/bin/python benchmarks/hospital.py --seeds 20
 
 # Against other projects' code, each in an environment of its own under .peers/; stops where one cannot be built.

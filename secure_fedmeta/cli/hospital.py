@@ -193,6 +193,8 @@ def _files(console: Console, out: Path) -> None:
     if (out / "allow-list.toml").exists():
         console.print(f"  secret keys: {shown}-sites/NAME/identity.key and {shown}-server/identity.key; share neither")
     console.print(f"[bold]next[/]  open {shown}/report.html")
+    if (out / "allow-list.toml").exists():
+        console.print(f"      secure-fedmeta audit {shown} --heads {shown}-sites")
     console.print(f"      secure-fedmeta run {shown}/config.toml --epsilon 1")
 
 

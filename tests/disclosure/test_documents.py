@@ -7,6 +7,7 @@ from importlib import resources
 
 import jsonschema
 import pytest
+import yaml
 
 from fedmeta_privacy import gdp, ledger
 from fedmeta_privacy.disclosure import disclose, to_json
@@ -119,9 +120,16 @@ def test_without_a_guarantee_no_number_is_claimed(run_of, kind):
         assert numbers["epsilon"] == "none" and set(numbers) == {"sees", "epsilon", "delta"}
     assert "gap" in whole["guarantee"]["budget"]
     assert "no promise about privacy" in whole["label"]["plain"]
-    yaml = (run.out / "registry.yaml").read_text()
-    assert "epsilon:" not in yaml and "No privacy guarantee" in yaml
+    registry = (run.out / "registry.yaml").read_text()
+    assert "epsilon:" not in registry and "No privacy guarantee" in registry
     assert "factor of e^" not in (run.out / "MODEL_CARD.md").read_text()
+
+
+def test_another_reader_of_yaml_finds_the_same_entry(run_of):
+    run = run_of("masked")
+    entry = yaml.safe_load((run.out / "registry.yaml").read_text())
+    assert entry["deployment"]["privacy_loss"]["privacy_parameters"]["epsilon"] > 0
+    assert entry["status"] and entry["deployment"]["basic"]["name"]
 
 
 def test_no_count_of_records_is_told(run_of):
