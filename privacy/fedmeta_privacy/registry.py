@@ -125,7 +125,7 @@ def _implementation(record: RunRecord, said: Statements) -> dict[str, Any]:
                 f"clipping and sensitivity by mode {record.mode}; {noise}, from a cryptographic keystream",
                 f"implemented by {record.software}, noise on integers, so without floating-point gaps",
                 f"uploads: {record.protocol}",
-                "hash-chained ledger of what was executed, for offline checks",
+                "signed and countersigned ledger of what was executed, for offline checks",
             )
         ),
         "justification": "Noise is added where the data are, so that no party needs to be trusted with an upload; "
