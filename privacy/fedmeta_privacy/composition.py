@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from .dominance import CLASSES, Corners, corners
-from .losses import Array, LossPmf, grid_top, sampled_gaussian
+from .losses import LARGEST_LOSS, Array, LossPmf, grid_top, sampled_gaussian
 
 Complex = NDArray[np.complex128]
 _U = 2.0**-53
@@ -117,22 +117,51 @@ def _one_direction(pmfs: Sequence[LossPmf], made: Corners, delta: float, interva
         return math.inf
     below = orders < theta
     bottom = float(np.max((log_scale - logs[below] - 45.0) / (theta - orders[below])))
-    first, last = math.floor(bottom / interval), math.ceil(max(top, 0.0) / interval) + 1
-    if last <= first:  # the orders at hand do not bracket the law
-        return math.inf
-    size = 2 ** max(8, math.ceil(math.log2(last - first + 1)))
+    first = math.floor(bottom / interval)
+    size = _window(first, max(top, 0.0), interval)
     if size > _LARGEST_GRID:
         return math.inf
-    last = first + size - 1
+    wide = _window(first, max(top, _tilted_top(pmfs, made, interval, orders, logs, theta, log_scale)), interval)
+    points, most = int(size), min(wide, _LARGEST_GRID, 16 * size)
+    while 2 * points <= most and (first + 2 * points) * interval <= LARGEST_LOSS:
+        points *= 2
+    last = first + points - 1
     positive = orders > 0
     above = math.exp(min(0.0, float(np.min(logs[positive] - orders[positive] * last * interval)))) * 1.001
     tilted = _tilt(pmfs, made, theta, interval)
-    law, rho = _composed_law(tilted, made, first, size)
+    law, rho = _composed_law(tilted, made, first, points)
     infinities = np.array([pmf.infinity for pmf in pmfs])
     infinite = float(made.count @ (made.weight * infinities[made.index]).sum(axis=1))
     shift = float(made.count.sum()) * max(pmf.shift for pmf in pmfs)
     grid = np.arange(first, last + 1) * interval
     return _solve(law + rho, tilted.log_scale, theta, grid, delta, infinite + above) * (1 + 1e-12) + shift
+
+
+def _window(first: int, top: float, interval: float) -> float:
+    """Grid points, a power of two, from `first` to a loss; infinite if the loss lies below."""
+    points = top / interval + 3 - first
+    return 2 ** max(8, math.ceil(math.log2(points))) if 2 < points < 2**40 else math.inf
+
+
+def _tilted_top(
+    pmfs: Sequence[LossPmf],
+    made: Corners,
+    interval: float,
+    orders: Array,
+    logs: Array,
+    theta: float,
+    log_scale: float,
+) -> float:
+    """A loss above which the tilted law has a mass of at most e^-45, or none at all.
+
+    What lies above the window wraps to its lower end, where undoing the tilt enlarges it by e^(theta * window): counted
+    too high, without harm to the guarantee, but a heavy tail of few rounds would then cost more than all the rest.
+    """
+    whole = float(made.count.sum()) * max(pmf.lowest + pmf.masses.size for pmf in pmfs) * interval
+    steeper = orders > theta
+    if not steeper.any():
+        return whole
+    return min(whole, float(np.min((logs[steeper] - log_scale + 45.0) / (orders[steeper] - theta))))
 
 
 def _distinct(rounds: Rounds) -> tuple[Array, Array, Array, Array]:
@@ -258,13 +287,16 @@ def _product(laws: Complex, tilted: _Tilted, made: Corners) -> Complex:
             result *= np.multiply.reduce(of_rows[single], axis=0)
             if not single.all():
                 with np.errstate(divide="ignore"):  # log 0: that factor, and the product, are 0
-                    result *= np.exp((count[~single, None] * np.log(of_rows[~single])).sum(axis=0))
+                    logs, times = np.log(of_rows[~single]), count[~single]
+                # Parts by themselves: a real number times the complex -inf would be NaN.
+                result *= np.exp(times @ logs.real + 1j * (times @ logs.imag))
     return result
 
 
 def _solve(law: Array, log_scale: float, theta: float, grid: Array, delta: float, lost: float) -> float:
     """Smallest epsilon >= 0 at which the bound of the module's docstring is at most delta."""
     at = grid > 0
+    from_zero = not at.all()  # the masses between zero and the window's lower end would be missing
     law, grid = np.maximum(law[at], 0.0), grid[at]
     # Exponents above 300 belong to epsilons whose delta is far above 1.
     terms = law * np.exp(np.minimum(log_scale - theta * grid, 300.0))
@@ -278,8 +310,9 @@ def _solve(law: Array, log_scale: float, theta: float, grid: Array, delta: float
     if len(holds) == 0 or grid[-1] > 700:
         return math.inf
     k = int(holds[0])
-    if k == 0:
-        return 0.0
+    if k == 0 or (k == 1 and not from_zero):
+        # Below a window that begins above zero nothing is known but that epsilon falls no further than to its edge.
+        return 0.0 if from_zero else float(grid[0])
     numerator = float(upper[k - 1] + slack[k - 1] + lost - delta)
     least = float(grid[k - 2]) if k >= 2 else 0.0
     exact = math.log(numerator / float(lower[k - 1])) if numerator > 0 else least
