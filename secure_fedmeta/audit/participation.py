@@ -12,8 +12,8 @@ from fedmeta_privacy import accountant
 from fedmeta_privacy.events import Event
 from fedmeta_privacy.ledger import Json, Line, decimal
 
-from ..federation.accounts import Accounts
-from ..federation.statements import same
+from ..federation.accounts import Accounts, Spent
+from ..federation.statements import COMMITMENT_BYTES, same
 from ..noise_plan import Counted
 from ..schedule import Schedule
 from .signatures import body_of
@@ -34,8 +34,8 @@ class Taken:
     aborted: bool
 
 
-def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...], found: Findings) -> dict[str, str]:
-    """Replay every round; returns epsilon per view at the end, as recomputed."""
+def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...], found: Findings) -> Spent:
+    """Replay every round; returns what they cost, as recomputed."""
     books = Accounts(schedule, cohort)
     rounds = [line for line in lines if line.entry["type"] == "round"]
     again = {line.number for line in rounds[:: max(1, len(rounds) // MOST_SECOND_OPINIONS)]} | {
@@ -59,7 +59,7 @@ def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...],
     found.looked("participation", f"{len(rounds)} rounds, books of {len(cohort)} sites")
     found.looked("epsilon", f"exact bound on every line, PLD on {len(again)} of them")
     found.checks.setdefault("sampling", "none claimed: q = 1")
-    return {view: decimal(value) for view, value in books.spent().as_views().items() if math.isfinite(value)}
+    return books.spent()
 
 
 def _taken(line: Line, schedule: Schedule, cohort: tuple[int, ...], found: Findings) -> Taken | None:
@@ -79,12 +79,14 @@ def _taken(line: Line, schedule: Schedule, cohort: tuple[int, ...], found: Findi
         wrong("another cohort than the run's")
     if not set(answered) <= set(survivors) <= set(asked) <= set(cohort):
         wrong("survivors who were not asked, or answers of others than survivors")
+    if not set(asked) <= set(cohort):
+        return None  # nothing can be booked for strangers
     excluded = body.get("excluded")
     if not isinstance(excluded, Mapping):
         found.add(Verdict.INCOMPLETE, "participation", line.number, "it does not say who is excluded")
     elif len(excluded) > hiding.graph.dropped:
         wrong("more sites are excluded than may be missing")
-    if aborted is None:
+    if aborted is None or survivors:  # a sum was opened, whether it was used or not
         if hiding.masked and len(survivors) < hiding.min_survivors:
             wrong(f"a sum of {len(survivors)} sites, where every site refuses fewer than {hiding.min_survivors}")
         if hiding.signed and not hiding.quorum <= (-1 if votes is None else int(str(votes))) <= len(survivors):
@@ -162,7 +164,8 @@ def _value(text: Json) -> float | None:
         value = float(text) if isinstance(text, str) else math.nan
     except ValueError:
         return None
-    return value if math.isfinite(value) and value >= 0 else None
+    # One spelling only: underscores or the digits of other scripts are other numbers to other readers.
+    return value if math.isfinite(value) and value >= 0 and decimal(value) == text else None
 
 
 def check_noise(rounds: list[Line], schedule: Schedule, found: Findings) -> None:
@@ -179,6 +182,8 @@ def check_noise(rounds: list[Line], schedule: Schedule, found: Findings) -> None
         if body.get("aborted") is None and [pair[0] for pair in pairs] != survivors:
             found.add(Verdict.INCOMPLETE, "noise", line.number, "not every survivor committed to its noise")
         for site, commitment in pairs:
+            if not isinstance(commitment, str) or len(commitment) != 2 * COMMITMENT_BYTES:
+                found.add(Verdict.INCOMPLETE, "noise", line.number, f"the commitment of site {site} is none")
             if str(commitment) in seen:
                 other, at = seen[str(commitment)]
                 what = f"sites {other} (line {at}) and {site} drew noise from one seed: a difference shows their data"
