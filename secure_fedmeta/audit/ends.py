@@ -6,7 +6,6 @@ No site countersigns these two lines, and documents are made of them; so each of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from fedmeta_privacy.ledger import Json, Line, decimal
@@ -16,7 +15,7 @@ from ..federation.statements import accountant_terms, same
 from ..guarantee import guarantee_sentence, protocol_line
 from ..schedule import Schedule
 from .signatures import body_of
-from .verdict import Findings, Verdict
+from .verdict import Findings, Verdict, plain_decimal
 
 _CHECK = "statements"
 # fmt: off
@@ -83,12 +82,9 @@ def _closing(lines: list[Line], schedule: Schedule, spent: Spent, found: Finding
     second = body.get("second_accountant")
     stated = second.get("server") if isinstance(second, Mapping) else None
     if stated != "none":
-        try:
-            value = float(str(stated))
-        except ValueError:
-            value = math.nan
+        value = plain_decimal(stated)
         # An independent bound of the same releases: it cannot be far below the one that is proved.
-        if not schedule.private or not value >= spent.server * (1 - 1e-2) - 1e-3:
+        if not schedule.private or value is None or value < spent.server * (1 - 1e-2) - 1e-3:
             what = "the second accountant's epsilon is not what the rounds come to"
             found.add(Verdict.CLAIM_TOO_SMALL, _CHECK, last.number, what)
     rounds = [body_of(line) for line in lines if line.entry["type"] == "round"]

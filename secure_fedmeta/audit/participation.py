@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,7 @@ from ..federation.statements import COMMITMENT_BYTES, same
 from ..noise_plan import Counted
 from ..schedule import Schedule
 from .signatures import body_of
-from .verdict import Findings, Verdict
+from .verdict import Findings, Verdict, is_digest, plain_decimal
 
 _SLACK = 1e-9  # of the stated decimal against the recomputed one
 MOST_SECOND_OPINIONS = 40
@@ -53,6 +52,8 @@ def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...],
             if model is not None and body.get("model_before") != model:
                 found.add(Verdict.TAMPERED, "models", line.number, "it began from another model than the last round's")
             model = body.get("model")
+            if not is_digest(body.get("behaviour")):
+                found.add(Verdict.INCOMPLETE, "terms", line.number, "it does not name what was bound into the masks")
         if line.entry["type"] in ("round", "end"):
             check_epsilon(line, books, schedule, found, second=line.number in again)
     check_noise(rounds, schedule, found)
@@ -138,7 +139,7 @@ def check_epsilon(line: Line, books: Accounts, schedule: Schedule, found: Findin
         text = stated.get(view)
         if text == "none":
             continue  # nothing is claimed
-        claimed = _value(text)
+        claimed = plain_decimal(text)
         if claimed is None:
             found.add(Verdict.INCOMPLETE, "epsilon", line.number, f"no epsilon for the view {view}")
         elif not schedule.private:
@@ -146,7 +147,7 @@ def check_epsilon(line: Line, books: Accounts, schedule: Schedule, found: Findin
         elif claimed < value * (1 - _SLACK):
             what = f"{view}: {claimed:.6g} is stated, {value:.6g} is what the rounds so far come to"
             found.add(Verdict.CLAIM_TOO_SMALL, "epsilon", line.number, what)
-    server = _value(stated.get("server"))
+    server = plain_decimal(stated.get("server"))
     if second and schedule.private and server is not None:
         other = _second(tuple(books.events()), schedule.plan.delta)
         if server * (1 + 1e-3) + 5e-4 < other:
@@ -157,15 +158,6 @@ def check_epsilon(line: Line, books: Accounts, schedule: Schedule, found: Findin
 @lru_cache(maxsize=256)
 def _second(events: tuple[Event, ...], delta: float) -> float:
     return accountant.loss_distribution_epsilon(events, delta)
-
-
-def _value(text: Json) -> float | None:
-    try:
-        value = float(text) if isinstance(text, str) else math.nan
-    except ValueError:
-        return None
-    # One spelling only: underscores or the digits of other scripts are other numbers to other readers.
-    return value if math.isfinite(value) and value >= 0 and decimal(value) == text else None
 
 
 def check_noise(rounds: list[Line], schedule: Schedule, found: Findings) -> None:
@@ -179,7 +171,7 @@ def check_noise(rounds: list[Line], schedule: Schedule, found: Findings) -> None
         pairs = (
             [pair for pair in stated if isinstance(pair, list) and len(pair) == 2] if isinstance(stated, list) else []
         )
-        if body.get("aborted") is None and [pair[0] for pair in pairs] != survivors:
+        if body.get("aborted") is None and not same([pair[0] for pair in pairs], survivors):
             found.add(Verdict.INCOMPLETE, "noise", line.number, "not every survivor committed to its noise")
         for site, commitment in pairs:
             if not isinstance(commitment, str) or len(commitment) != 2 * COMMITMENT_BYTES:

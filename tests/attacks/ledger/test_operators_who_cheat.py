@@ -245,3 +245,27 @@ def test_rounds_all_dropped(forger):
         for name in ("heads", "budget.jsonl"):
             (site / name).write_bytes(b"")
     assert any("kept no head" in one.what for one in found(forger.audit(heads=True), "heads"))
+
+
+def test_the_lone_verifier_does_not_take_the_run_s_own_keys(forger):
+    forger.roster = forger.run / "allow-list.toml"
+    assert standalone(forger) == 5
+
+
+def a_second_accountant_without_end(forger):
+    forger.lines[-1]["body"]["second_accountant"]["server"] = "1e999"
+
+
+def sites_that_are_true(forger):
+    forger.bodies()[0]["noise"][0][0] = True
+
+
+def masks_that_bind_nothing(forger):
+    forger.bodies()[0]["behaviour"] = "x"
+
+
+@pytest.mark.parametrize("cheat", [a_second_accountant_without_end, sites_that_are_true, masks_that_bind_nothing])
+def test_values_that_are_none(forger, cheat):
+    cheat(forger)
+    audit = forger.signed(all_keys=True).audit()
+    assert {one.check for one in audit.findings.found} > {"heads"}
