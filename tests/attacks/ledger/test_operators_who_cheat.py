@@ -269,3 +269,15 @@ def test_values_that_are_none(forger, cheat):
     cheat(forger)
     audit = forger.signed(all_keys=True).audit()
     assert {one.check for one in audit.findings.found} > {"heads"}
+
+
+@pytest.mark.parametrize("keys", [(), (1,), (1, 2)])
+def test_the_operator_and_some_sites_are_too_few(forger, keys):
+    """They leave a round's dropouts out and sign it themselves; the others' signatures do not fit any more."""
+    for line in forger.rounds():
+        line["body"]["findings"] = ["another history"]
+        line["sigs"] = [[who, text] for who, text in line["sigs"] if who == "server" or who in keys]
+    audit = forger.signed(all_keys=True).audit()  # of the sites that are left in `sigs`
+    assert {one.check for one in audit.findings.found} == {"signatures", "heads"}
+    assert audit.findings.verdict is Verdict.INCOMPLETE and standalone(forger) == 5
+    assert forger.audit(heads=True).findings.verdict is Verdict.TAMPERED
