@@ -15,6 +15,7 @@ protocol's countersignature: SHA-256(label + header + SHA-256(digest)), where di
 
 import hashlib
 import json
+import re
 import struct
 import sys
 import tomllib
@@ -67,8 +68,9 @@ def read_lines(path: str) -> Iterator[tuple[int, dict, bytes, dict]]:
             if not same or not isinstance(entry, dict) or set(entry) != FIELDS or entry["v"] != VERSION:
                 raise Unreadable(f"line {number} is not in the form of version {VERSION}")
             sigs = check_sigs(entry.pop("sigs"), number)
-            if not isinstance(entry["body"], dict):
-                raise Unreadable(f"line {number} has no body")
+            counts = all(type(entry[name]) is int and 0 <= entry[name] < 2**63 for name in ("v", "seq", "round"))
+            if not counts or not isinstance(entry["body"], dict):
+                raise Unreadable(f"line {number} is not in the form of version {VERSION}")
             yield number, entry, canonical(entry), sigs
         if not number:
             raise Unreadable("the ledger is empty")
@@ -79,12 +81,9 @@ def check_sigs(stated: object, number: int) -> dict:
     sigs = {}
     for pair in stated if isinstance(stated, list) else [None]:
         good = isinstance(pair, list) and len(pair) == 2 and (pair[0] == "server" or type(pair[0]) is int)
-        if not good or not isinstance(pair[1], str) or len(pair[1]) != 128 or pair[0] in sigs:
+        if not good or not isinstance(pair[1], str) or not re.fullmatch("[0-9a-f]{128}", pair[1]) or pair[0] in sigs:
             raise Unreadable(f"line {number} has signatures that are none")
-        try:
-            sigs[pair[0]] = bytes.fromhex(pair[1])
-        except ValueError:
-            raise Unreadable(f"line {number} has signatures that are none") from None
+        sigs[pair[0]] = bytes.fromhex(pair[1])
     return sigs
 
 
@@ -127,14 +126,15 @@ def check_line(
     body, valid = entry["body"], 0
     for site in sorted(who for who in sigs if who != "server"):
         try:
-            known = site in keys and site != SERVER_ID and site in body["survivors"]
+            known = site in keys and site != SERVER_ID and [site] == [s for s in body["survivors"] if s == site]
             good = known and verifies(keys[site], sigs[site], countersigned(site, body, entry["round"], statement))
         except (KeyError, TypeError, ValueError, struct.error):
             good = False
         valid += good
         if not good:
             yield 3, f"line {number}: the countersignature of site {site} does not verify"
-    if entry["type"] == "round" and body.get("aborted") is None and valid < threshold:
+    opened = body.get("aborted") is None or body.get("survivors") != []
+    if entry["type"] == "round" and opened and valid < threshold:
         yield 5, f"line {number}: {valid} sites countersigned it, {threshold} are needed"
 
 
@@ -148,6 +148,8 @@ def check(ledger: str, allow_list: str) -> list[tuple[int, str]]:
     """All problems of a ledger, as (status, text)."""
     keys = read_keys(allow_list)
     problems, head, due, ended, threshold = [], "0" * 64, 1, False, None
+    if (inside := Path(ledger).with_name("allow-list.toml")).exists() and inside.samefile(allow_list):
+        problems.append((5, "the allow-list is the run's own: whoever wrote the ledger may have made its keys"))
     for number, entry, statement, sigs in read_lines(ledger):
         if entry["seq"] != number - 1 or entry["prev"] != head:
             problems.append((3, f"line {number} does not follow line {number - 1}"))
@@ -159,9 +161,16 @@ def check(ledger: str, allow_list: str) -> list[tuple[int, str]]:
             threshold = stated.get("threshold") if isinstance(stated, dict) else None
             if type(threshold) is not int or stated.get("strength") not in ("malicious", "semi-malicious"):
                 return [*problems, (5, "nobody signs in a run of this strength")]
+            if threshold < 2 or 2 * threshold <= stated.get("neighbours", 0):
+                problems.append(
+                    (3, f"line 1: {threshold} countersignatures are no witness: fewer than the protocol needs")
+                )
             if entry["body"].get("allow_list") != allow_list_digest(keys):
                 problems.append((3, "line 1: the run was opened under another allow-list"))
         if entry["type"] == "round":
+            terms = entry["body"].get("terms")
+            if not isinstance(terms, dict) or terms.get("threshold") != threshold:
+                problems.append((3, f"line {number}: another threshold than the first line's"))
             if entry["round"] != due:
                 problems.append((3, f"line {number}: round {entry['round']} where {due} is due"))
             due = entry["round"] + 1

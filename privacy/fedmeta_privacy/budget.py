@@ -34,6 +34,7 @@ class PrivacyFilter(ABC):
     Attributes:
         kind: the filter's name in its journal.
         last_round: the highest round charged, 0 before the first.
+        charged_rounds: all of them.
         witness: number and hash of the newest line, to be kept in a second place.
     """
 
@@ -53,6 +54,11 @@ class PrivacyFilter(ABC):
     def last_round(self) -> int:
         """The highest round charged, 0 before the first."""
         return max(self._rounds, default=0)
+
+    @property
+    def charged_rounds(self) -> frozenset[int]:
+        """Every round charged."""
+        return frozenset(self._rounds)
 
     @property
     def witness(self) -> Witness:

@@ -8,17 +8,20 @@ version, a ledger beyond every bound, a run that no guarantee follows from) is a
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from fedmeta_crypto.identities import AllowList
+from fedmeta_privacy.ledger import decimal
 
 from ..errors import AuditRefused, FileError
 from ..federation.identities import read_allow_list
 from .chain import check_chain, read_ledger
+from .ends import check_ends
 from .heads import check_heads
-from .models import check_models
+from .models import VERIFICATION, check_models
 from .participation import check_rounds
 from .signatures import body_of, check_signatures
 from .terms import check_terms, schedule_of
@@ -26,7 +29,7 @@ from .verdict import Audit, Finding, Findings, Verdict
 
 INSIDE = "allow-list.toml"
 MAX_ROSTER_BYTES = 2**24
-FILE = "verification.json"
+FILE = VERIFICATION
 
 __all__ = ["FILE", "Audit", "Finding", "Findings", "Verdict", "audit_run", "write_verification"]
 
@@ -50,7 +53,9 @@ def audit_run(folder: Path, *, roster: Path | None = None, heads: Path | None = 
     people, names = _roster(folder, roster, cohort, found)
     check_signatures(lines, people, schedule, cohort, found)
     check_terms(lines, schedule, found)
-    epsilon = check_rounds(lines, schedule, cohort, found)
+    spent = check_rounds(lines, schedule, cohort, found)
+    check_ends(lines, schedule, spent, found)
+    epsilon = {view: decimal(value) for view, value in spent.as_views().items() if math.isfinite(value)}
     check_heads(lines, heads, names, schedule, found)
     check_models(folder, lines, found)
     if not schedule.private:
@@ -65,10 +70,12 @@ def _roster(
     folder: Path, given: Path | None, cohort: tuple[int, ...], found: Findings
 ) -> tuple[AllowList | None, dict[str, int]]:
     """Keys to believe, and the sites' names."""
-    path = given or folder / INSIDE
-    if given is None:
+    inside = folder / INSIDE
+    path = given or inside
+    if given is None or (given.exists() and inside.exists() and given.samefile(inside)):
         what = "keys taken from the run itself: whoever wrote the ledger may have made them"
         found.add(Verdict.INCOMPLETE, "roster", 0, what)
+        given = None
         if not path.is_file():
             return None, {}
     try:

@@ -39,7 +39,7 @@ def check_heads(
         raise FileError("there is no such folder", str(folder), "give the folder that holds the sites' own")
     seen = 0
     for name, site in sorted(names.items()):
-        seen += _heads_of(lines, folder / name, name, found)
+        seen += _heads_of(lines, folder / name, (name, site), found)
         _charges_of(lines, folder / name, (name, site), schedule, found)
     missing = sorted(name for name in names if not (folder / name / "heads").is_file())
     if missing:
@@ -48,11 +48,19 @@ def check_heads(
     found.looked(_CHECK, f"{seen} heads kept by {len(names) - len(missing)} of {len(names)} sites")
 
 
-def _heads_of(lines: list[Line], home: Path, name: str, found: Findings) -> int:
-    path = home / "heads"
+def _heads_of(lines: list[Line], home: Path, who: tuple[str, int], found: Findings) -> int:
+    path, (name, site) = home / "heads", who
     if not path.is_file():
         return 0
     heads = read_heads(_content(path), str(path))
+    if not heads and schedule_signs(lines):
+        found.add(Verdict.INCOMPLETE, _CHECK, 0, f"{name} kept no head: nothing of its own to compare with")
+    # A head is kept before its countersignature leaves, so a signature without one is of an older or another file.
+    kept = {head.seq for head in heads}
+    for line in lines:
+        if site in dict(line.sigs) and line.number - 1 not in kept:
+            what = f"{name} countersigned it, says the ledger, but its file has no head of it"
+            found.add(Verdict.INCOMPLETE, _CHECK, line.number, what)
     for head in heads:
         if head.seq >= len(lines):
             what = f"{name} countersigned a line {head.seq + 1}: the tail was cut off"
@@ -66,7 +74,10 @@ def _heads_of(lines: list[Line], home: Path, name: str, found: Findings) -> int:
 def _charges_of(lines: list[Line], home: Path, who: tuple[str, int], schedule: Schedule, found: Findings) -> None:
     """Each round that the site charged before its upload left must be in the ledger, with the site among the asked."""
     path, (name, site) = home / "budget.jsonl", who
-    if not path.is_file() or schedule.scale is None:
+    if schedule.scale is None:
+        return
+    if not path.is_file():
+        found.add(Verdict.INCOMPLETE, _CHECK, 0, f"no charges of {name}: a round left out would not be seen")
         return
     charged = _charges(_content(path))
     if charged is None:
@@ -79,6 +90,11 @@ def _charges_of(lines: list[Line], home: Path, who: tuple[str, int], schedule: S
         if not isinstance(asked, list) or site not in asked:
             what = f"{name} was charged for round {number}, which the ledger leaves out: aborted, but released"
             found.add(Verdict.TAMPERED, _CHECK, 0, what)
+    for line in rounds:
+        answered = body_of(line).get("answered")
+        if isinstance(answered, list) and site in answered and line.entry["round"] not in charged:
+            what = f"{name} took part, but its own journal has no charge of it: an older copy, or a false line"
+            found.add(Verdict.TAMPERED, _CHECK, line.number, what)
     last = body_of(rounds[-1]) if rounds else {}
     books, cohort = last.get("books"), last.get("cohort")
     if isinstance(books, list) and isinstance(cohort, list) and site in cohort and len(books) == len(cohort):
@@ -86,6 +102,11 @@ def _charges_of(lines: list[Line], home: Path, who: tuple[str, int], schedule: S
         if type(mine) is int and mine < sum(charged.values()) / schedule.limit * UNITS * (1 - 2.0**-36):
             what = f"the books hold less than {name} has released"
             found.add(Verdict.CLAIM_TOO_SMALL, _CHECK, rounds[-1].number, what)
+
+
+def schedule_signs(lines: list[Line]) -> bool:
+    """Whether any line is signed, so that sites kept heads."""
+    return any(line.sigs for line in lines)
 
 
 def _charges(journal: bytes) -> dict[int, float] | None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,12 +11,12 @@ from fedmeta_privacy import accountant
 from fedmeta_privacy.events import Event
 from fedmeta_privacy.ledger import Json, Line, decimal
 
-from ..federation.accounts import Accounts
-from ..federation.statements import same
+from ..federation.accounts import Accounts, Spent
+from ..federation.statements import COMMITMENT_BYTES, same
 from ..noise_plan import Counted
 from ..schedule import Schedule
 from .signatures import body_of
-from .verdict import Findings, Verdict
+from .verdict import Findings, Verdict, is_digest, plain_decimal
 
 _SLACK = 1e-9  # of the stated decimal against the recomputed one
 MOST_SECOND_OPINIONS = 40
@@ -34,8 +33,8 @@ class Taken:
     aborted: bool
 
 
-def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...], found: Findings) -> dict[str, str]:
-    """Replay every round; returns epsilon per view at the end, as recomputed."""
+def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...], found: Findings) -> Spent:
+    """Replay every round; returns what they cost, as recomputed."""
     books = Accounts(schedule, cohort)
     rounds = [line for line in lines if line.entry["type"] == "round"]
     again = {line.number for line in rounds[:: max(1, len(rounds) // MOST_SECOND_OPINIONS)]} | {
@@ -53,13 +52,15 @@ def check_rounds(lines: list[Line], schedule: Schedule, cohort: tuple[int, ...],
             if model is not None and body.get("model_before") != model:
                 found.add(Verdict.TAMPERED, "models", line.number, "it began from another model than the last round's")
             model = body.get("model")
+            if not is_digest(body.get("behaviour")):
+                found.add(Verdict.INCOMPLETE, "terms", line.number, "it does not name what was bound into the masks")
         if line.entry["type"] in ("round", "end"):
             check_epsilon(line, books, schedule, found, second=line.number in again)
     check_noise(rounds, schedule, found)
     found.looked("participation", f"{len(rounds)} rounds, books of {len(cohort)} sites")
     found.looked("epsilon", f"exact bound on every line, PLD on {len(again)} of them")
     found.checks.setdefault("sampling", "none claimed: q = 1")
-    return {view: decimal(value) for view, value in books.spent().as_views().items() if math.isfinite(value)}
+    return books.spent()
 
 
 def _taken(line: Line, schedule: Schedule, cohort: tuple[int, ...], found: Findings) -> Taken | None:
@@ -79,12 +80,14 @@ def _taken(line: Line, schedule: Schedule, cohort: tuple[int, ...], found: Findi
         wrong("another cohort than the run's")
     if not set(answered) <= set(survivors) <= set(asked) <= set(cohort):
         wrong("survivors who were not asked, or answers of others than survivors")
+    if not set(asked) <= set(cohort):
+        return None  # nothing can be booked for strangers
     excluded = body.get("excluded")
     if not isinstance(excluded, Mapping):
         found.add(Verdict.INCOMPLETE, "participation", line.number, "it does not say who is excluded")
     elif len(excluded) > hiding.graph.dropped:
         wrong("more sites are excluded than may be missing")
-    if aborted is None:
+    if aborted is None or survivors:  # a sum was opened, whether it was used or not
         if hiding.masked and len(survivors) < hiding.min_survivors:
             wrong(f"a sum of {len(survivors)} sites, where every site refuses fewer than {hiding.min_survivors}")
         if hiding.signed and not hiding.quorum <= (-1 if votes is None else int(str(votes))) <= len(survivors):
@@ -136,7 +139,7 @@ def check_epsilon(line: Line, books: Accounts, schedule: Schedule, found: Findin
         text = stated.get(view)
         if text == "none":
             continue  # nothing is claimed
-        claimed = _value(text)
+        claimed = plain_decimal(text)
         if claimed is None:
             found.add(Verdict.INCOMPLETE, "epsilon", line.number, f"no epsilon for the view {view}")
         elif not schedule.private:
@@ -144,7 +147,7 @@ def check_epsilon(line: Line, books: Accounts, schedule: Schedule, found: Findin
         elif claimed < value * (1 - _SLACK):
             what = f"{view}: {claimed:.6g} is stated, {value:.6g} is what the rounds so far come to"
             found.add(Verdict.CLAIM_TOO_SMALL, "epsilon", line.number, what)
-    server = _value(stated.get("server"))
+    server = plain_decimal(stated.get("server"))
     if second and schedule.private and server is not None:
         other = _second(tuple(books.events()), schedule.plan.delta)
         if server * (1 + 1e-3) + 5e-4 < other:
@@ -155,14 +158,6 @@ def check_epsilon(line: Line, books: Accounts, schedule: Schedule, found: Findin
 @lru_cache(maxsize=256)
 def _second(events: tuple[Event, ...], delta: float) -> float:
     return accountant.loss_distribution_epsilon(events, delta)
-
-
-def _value(text: Json) -> float | None:
-    try:
-        value = float(text) if isinstance(text, str) else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
 
 
 def check_noise(rounds: list[Line], schedule: Schedule, found: Findings) -> None:
@@ -176,9 +171,11 @@ def check_noise(rounds: list[Line], schedule: Schedule, found: Findings) -> None
         pairs = (
             [pair for pair in stated if isinstance(pair, list) and len(pair) == 2] if isinstance(stated, list) else []
         )
-        if body.get("aborted") is None and [pair[0] for pair in pairs] != survivors:
+        if body.get("aborted") is None and not same([pair[0] for pair in pairs], survivors):
             found.add(Verdict.INCOMPLETE, "noise", line.number, "not every survivor committed to its noise")
         for site, commitment in pairs:
+            if not isinstance(commitment, str) or len(commitment) != 2 * COMMITMENT_BYTES:
+                found.add(Verdict.INCOMPLETE, "noise", line.number, f"the commitment of site {site} is none")
             if str(commitment) in seen:
                 other, at = seen[str(commitment)]
                 what = f"sites {other} (line {at}) and {site} drew noise from one seed: a difference shows their data"

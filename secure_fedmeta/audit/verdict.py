@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from fedmeta_privacy.ledger import Json
+from fedmeta_privacy.ledger import Json, decimal
 
 
 class Verdict(IntEnum):
@@ -75,6 +77,32 @@ class Findings:
     def verdict(self) -> Verdict:
         """Of all of them."""
         return _worst([one.verdict for one in self.found])
+
+
+def plain_decimal(text: Json) -> float | None:
+    """A stated number in the ledger's own spelling; None for any other, negative or infinite.
+
+    Underscores, or digits of other scripts, are other numbers to other readers.
+
+    Example:
+        >>> plain_decimal("1.5"), plain_decimal("1_5.0"), plain_decimal("1e999"), plain_decimal(None)
+        (1.5, None, None, None)
+    """
+    try:
+        value = float(text) if isinstance(text, str) else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 and decimal(value) == text else None
+
+
+def is_digest(text: Json) -> bool:
+    """Whether this is a SHA-256 in lower-case hex.
+
+    Example:
+        >>> is_digest("ab" * 32), is_digest("ab"), is_digest(None)
+        (True, False, False)
+    """
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict:

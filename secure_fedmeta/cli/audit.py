@@ -28,12 +28,14 @@ def audit(
     """Check a run's ledger without a network, and write verification.json into its folder.
 
     Exit status: 0 ok, 3 tampered, 4 a claim is too small, 5 incomplete (something could not be checked); 1 where there
-    is nothing to judge.
+    is nothing to judge. A folder without a ledger, as other tools leave them, is 5, with what it cannot show.
 
     Example: secure-fedmeta audit runs/mine --roster keys.toml --heads runs/mine-sites
     """
     from ..audit import audit_run, write_verification
 
+    if run.is_dir() and not (run / "ledger.jsonl").exists():
+        return _foreign(run, form)
     result = audit_run(run, roster=roster, heads=heads)
     written = write_verification(run, result)
     if form is Format.JSON:
@@ -51,3 +53,25 @@ def audit(
         typer.echo(f"epsilon recomputed: {shown}")
     typer.echo(f"wrote {written}")
     return int(found.verdict)
+
+
+def _foreign(folder: Path, form: Format) -> int:
+    """What the leavings of a run without a ledger cannot show; nothing is written into a folder that is not ours."""
+    from ..audit import Verdict
+    from ..check import check_paths
+    from ..check.foreign import look, what_cannot_be_shown
+
+    checked = check_paths([folder])
+    said = what_cannot_be_shown(look(folder), checked.findings)
+    said += [f"A script could not be read: {problem}" for problem in checked.problems if checked.files]
+    if not said:
+        said = ["No ledger in this folder itself: give the folder that holds ledger.jsonl."]
+    if form is Format.JSON:
+        verdict = Verdict.INCOMPLETE
+        typer.echo(json.dumps({"verdict": verdict.words, "status": int(verdict), "unshown": said}, sort_keys=True))
+        return int(verdict)
+    typer.echo(f"verdict: {Verdict.INCOMPLETE.words}")
+    typer.echo("There is no ledger here, so nothing can be verified. What these files cannot show:")
+    for sentence in said:
+        typer.echo(f"- {sentence}")
+    return int(Verdict.INCOMPLETE)

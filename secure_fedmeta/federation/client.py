@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from fedmeta_crypto.errors import OutOfOrder, PlanRefused
 from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.dp_sgd import ClippedNoisySum
-from fedmeta_privacy.errors import BudgetExceeded
+from fedmeta_privacy.errors import BudgetExceeded, JournalRolledBack
 from fedmeta_privacy.noise import DiscreteGaussian
 from fedmeta_privacy.surplus import samplers
 
@@ -44,6 +44,7 @@ class SiteClient:
         ProtocolError: the message is not acceptable; nothing changed. The shell goes on, or calls `abort`.
         UnsafeModel: the announced model must not touch data.
         StatementRefused: the round's line is not what this site knows; it does not countersign.
+        JournalRolledBack: that line proves that this site's own files were put back; it takes part in nothing more.
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class SiteClient:
         last_round: int = 0,
         seen_sessions: frozenset[bytes] = frozenset(),
         heads: Sequence[Head] = (),
+        begun: Collection[int] = frozenset(),
         entropy: Entropy = os.urandom,
     ) -> None:
         """Hold registered records (one task, or one a person); nothing is sent before an announcement arrives.
 
         `credentials` are its key and the allow-list, without which it refuses every signed round; `last_round` and
         `seen_sessions` come from its own disk, and it takes part in none of them again; so do the `heads` of the ledger
-        that it countersigned.
+        that it countersigned, and the rounds that it has `begun`.
 
         Raises:
             TooManyRecords, SettingError, ModelRefused: they are not what the sensitivity proof asks for.
@@ -77,7 +79,8 @@ class SiteClient:
         self._credentials = credentials
         self._seen_sessions = seen_sessions
         self._entropy = entropy
-        self._witness = Witness(schedule, client_id, heads)
+        self._witness = Witness(schedule, client_id, heads, begun)
+        self._stopped: JournalRolledBack | None = None
         self._session: ClientSession | None = None
         self._theta: NDArray[np.float64] | None = None
         noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
@@ -92,6 +95,8 @@ class SiteClient:
 
     def receive(self, message: bytes) -> Step:
         """Take one message of the server."""
+        if self._stopped is not None:
+            raise self._stopped
         if plain.is_announcement(message):
             return self._announced(message)
         if self._session is None:
@@ -197,6 +202,11 @@ class SiteClient:
 
     def _countersign(self, session: ClientSession, event: RecordShown) -> Step:
         """Sign the round's line if it agrees with all that this site knows; its head is kept first."""
-        head = self._witness.check(event.record, agreed=event.survivors_digest, spent=self.budget.spent)
+        try:
+            head = self._witness.check(event.record, agreed=event.survivors_digest, spent=self.budget.spent)
+        except JournalRolledBack as error:
+            self._stopped = error
+            self.abort()
+            raise
         step = session.countersign()
         return replace(step, persist=(head.to_line(), *step.persist))

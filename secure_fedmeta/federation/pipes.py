@@ -26,7 +26,7 @@ import numpy as np
 from fedmeta_crypto import SERVER, Outgoing, ProtocolError, Step
 from fedmeta_privacy.errors import PrivacyError
 
-from ..errors import FileError, ModelRefused, RemoteRefusal, StatementRefused
+from ..errors import FileError, ModelRefused, RemoteRefusal, StatementRefused, UserError
 from ..plan import Plan
 from ..schedule import Schedule, make_schedule
 from ..tasks import Task
@@ -106,6 +106,8 @@ def open_site(folder: Path) -> LocalSite:
             people = read_allow_list(Path(listed), range(1, schedule.clients + 1))
             credentials = Credentials(own_identity(folder, entropy_of(schedule, me)), people)
         return LocalSite(me, task, schedule, folder, credentials=credentials)
+    except PrivacyError:  # a ValueError too, and numbered already: an older journal was put back, or it is damaged
+        raise
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise FileError(
             f"no site can be made of this folder ({type(error).__name__})", str(folder), "write it again"
@@ -183,7 +185,12 @@ class PipedSite:
 
 def serve(folder: Path, source: IO[bytes], sink: IO[bytes]) -> None:
     """Run one site until its input ends."""
-    site = open_site(folder)
+    try:
+        site = open_site(folder)
+    except (PrivacyError, UserError) as error:  # whoever asks is told why there is no site
+        while _receive(source) is not None:
+            _send(sink, b"E", str(error).encode())
+        return
     while True:
         try:
             frame = _receive(source)

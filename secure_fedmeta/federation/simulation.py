@@ -17,7 +17,7 @@ from typing import Protocol
 from fedmeta_crypto import SERVER, ProtocolError, Step
 from fedmeta_crypto.wire import MessageType, claimed_type
 from fedmeta_privacy.budget import GdpFilter
-from fedmeta_privacy.errors import PrivacyError
+from fedmeta_privacy.errors import JournalRolledBack, PrivacyError
 
 from ..entropy import site_entropy
 from ..errors import RemoteRefusal, RunError, StatementRefused
@@ -84,6 +84,7 @@ class LocalSite:
             last_round=self._stored.last_round if self._stored else 0,
             seen_sessions=self._stored.seen_sessions if self._stored else frozenset(),
             heads=self._stored.heads if self._stored else (),
+            begun=self._stored.begun if self._stored else frozenset(),
             entropy=site_entropy(
                 f"site-{client_id}",
                 seed=schedule.plan.seed,
@@ -98,6 +99,10 @@ class LocalSite:
         except StatementRefused as error:
             if self._stored is not None:
                 self._stored.dispute(dispute_line(error, message))
+            raise
+        except JournalRolledBack as error:
+            if self._stored is not None:
+                self._stored.stop(dispute_line(error, message))
             raise
         if self._stored is not None:
             self._stored.keep(step.persist)

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from fedmeta_crypto.secagg.step import Record, RecordKind
 from fedmeta_privacy.budget import GdpFilter
+from fedmeta_privacy.errors import JournalRolledBack
+from fedmeta_privacy.journal import RESTORE
+from fedmeta_privacy.journal import Witness as JournalWitness
 
 from ..errors import FileError
 from .witness import KEPT, read_heads
@@ -92,25 +96,56 @@ class GroupCommit:
 class SiteStorage:
     """A site's own files: `budget.jsonl`, its charges, `rounds`, which rounds it began and answered, and `heads`.
 
+    Each is the others' witness, so that none of them can be put back to an older state by itself. A round that was
+    voted in, answered or countersigned was charged; a countersigned one has its head; and `witness` holds, for each
+    charge that was on the disk, the number and hash of the journal's line. What a file is witness of is on the disk
+    before the file says so: a crash leaves the witness behind what it witnesses, never ahead. A folder that is put back
+    as a whole is consistent in itself; against that stands the shared ledger (`witness.Witness`).
+
     Attributes:
         budget: the filter, rebuilt from the journal.
-        last_round: the newest round begun.
+        begun: the rounds begun.
+        last_round: the newest one.
         seen_sessions: those begun, signed or answered before this start.
         heads: of the ledger's lines that it countersigned. What it refused to countersign is in `disputes`.
     """
 
     def __init__(self, folder: Path, limit: float, disks: GroupCommit) -> None:
         self._journal, self._rounds = Appender(folder / "budget.jsonl"), Appender(folder / "rounds")
-        self._heads, self._folder = Appender(folder / "heads"), folder
+        self._heads, self._seen = Appender(folder / "heads"), Appender(folder / "witness")
+        self._folder, self._limit = folder, limit
+        self._then: list[tuple[Appender, bytes]] = []  # to be written once the disk has what it speaks of
+        try:
+            self._restore()
+        except Exception:
+            self._release()
+            raise
+        self._disks = disks
+
+    def _restore(self) -> None:
+        """Read the files, and compare each with the others."""
+        refuse_stopped(self._folder)
         self.heads = read_heads(_whole(self._heads.path, lambda data: data.rfind(b"\n") + 1), str(self._heads.path))
         journal = _whole(self._journal.path, lambda data: data.rfind(b"\n") + 1)
         rounds = _whole(self._rounds.path, lambda data: len(data) - len(data) % RECORD_BYTES)
-        self.budget = GdpFilter.replay(limit, journal)
+        seen = _whole(self._seen.path, _end_of_witnesses)
+        newest = JournalWitness.from_bytes(seen[-WITNESS_BYTES:]) if seen else None
+        self.budget = GdpFilter.replay(self._limit, journal, witness=newest)
         records = [rounds[at : at + RECORD_BYTES] for at in range(0, len(rounds), RECORD_BYTES)]
         known = [Record.from_bytes(record) for record in records]
-        self.last_round = max((record.round for record in known), default=0)
+        self.begun = frozenset(record.round for record in known)
+        self.last_round = max(self.begun, default=0)
         self.seen_sessions = frozenset(record.session for record in known)
-        self._disks = disks
+        heads = {head.round for head in self.heads}
+        countersigned = {record.round for record in known if record.kind is RecordKind.COUNTERSIGNED}
+        _refuse_missing(self._heads.path, countersigned - heads, "countersigned", "has no head of it")
+        _refuse_missing(self._rounds.path, heads - self.begun, "countersigned", "does not have it")
+        charged = self.budget.charged_rounds
+        if known:  # unmasked uploads begin no rounds
+            _refuse_missing(self._rounds.path, charged - self.begun, "charged", "does not have it")
+        if self._limit > 0:  # without noise nothing is charged
+            took_part = {record.round for record in known if record.kind is not RecordKind.ROUND_BEGUN}
+            _refuse_missing(self._journal.path, (took_part | heads) - charged, "taken part in", "has no charge of it")
 
     def keep(self, persist: tuple[bytes, ...]) -> None:
         """Store a step's records; nothing of the step may be sent before `wait` has returned.
@@ -129,9 +164,12 @@ class SiteStorage:
                 self._journal.write(record)
                 if b'"type":"charge"' in record:
                     self._disks.add(self._journal)
+                    self._then.append((self._seen, self.budget.witness.to_bytes()))
+            elif record[_KIND_AT] == RecordKind.COUNTERSIGNED:
+                self._then.append((self._rounds, record))
             else:
                 self._rounds.write(record)
-                if record[_KIND_AT] not in (RecordKind.ANSWERED, RecordKind.COUNTERSIGNED):
+                if record[_KIND_AT] != RecordKind.ANSWERED:
                     self._disks.add(self._rounds)
 
     def dispute(self, line: bytes) -> None:
@@ -142,18 +180,64 @@ class SiteStorage:
         finally:
             disputes.close()
 
+    def stop(self, line: bytes) -> None:
+        """Note durably that this folder was put back to an older state: it is not opened again."""
+        with suppress(FileExistsError):
+            write_private(self._folder / STOPPED, line, durable=True)
+
     def wait(self) -> None:
-        """Return once every charge and every round begun or voted in is on the disk."""
+        """Return once every charge and every round begun or voted in is on the disk; then say so in the witnesses.
+
+        Nobody waits for the witnesses themselves: one that is lost with the power is only an older one.
+        """
         self._disks.commit()
+        while self._then:
+            file, record = self._then[0]
+            file.write(record)
+            del self._then[0]
 
     def close(self) -> None:
-        """Close both files."""
+        """Close the files."""
         self.wait()
-        self._journal.close()
-        self._rounds.close()
-        self._heads.close()
+        self._release()
+
+    def _release(self) -> None:
+        for file in (self._journal, self._rounds, self._heads, self._seen):
+            file.close()
 
 
+STOPPED = "rolled-back"
+
+
+def refuse_stopped(folder: Path) -> None:
+    """Refuse a site's folder that was found to be an older copy.
+
+    Raises:
+        JournalRolledBack: the note of it is there.
+    """
+    if (folder / STOPPED).exists():
+        raise JournalRolledBack(
+            f"{folder / STOPPED}: this folder was found to be older than the rounds that the site took part in",
+            f"restore a copy that has them, then remove {STOPPED}; without it, treat the budget as spent",
+        )
+
+
+def _refuse_missing(path: Path, rounds: Collection[int], how: str, lacks: str) -> None:
+    if rounds:
+        raise JournalRolledBack(
+            f"round {min(rounds)} was {how}, and {path} {lacks}: an older copy was put back", RESTORE
+        )
+
+
+def _end_of_witnesses(data: bytes) -> int:
+    """Whole witnesses; zeros at the end are space that a power cut left without its content."""
+    end = len(data) - len(data) % WITNESS_BYTES
+    while end and not any(data[end - WITNESS_BYTES : end]):
+        end -= WITNESS_BYTES
+    return end
+
+
+WITNESS_BYTES = 40
 RECORD_BYTES = len(Record(RecordKind.ANSWERED, 1, bytes(32)).to_bytes())
 _KIND_AT = 5  # after magic and version
 

@@ -9,16 +9,16 @@ model, and each other site vouches for its own entry in the books.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fedmeta_privacy.errors import PrivacyError
+from fedmeta_privacy.errors import JournalRolledBack, PrivacyError
 from fedmeta_privacy.ledger import Json, Statement, canonical, decimal, read_statement
 
 from ..errors import HeadsDamaged, StatementRefused
 from ..schedule import Schedule
-from .statements import UNITS, same, terms
+from .statements import UNITS, same, terms, units
 
 KEPT = b'{"countersigned"'  # how a line of `heads` begins
 DISPUTED = b'{"disputed"'
@@ -27,30 +27,34 @@ _SLACK = 2.0**-36  # of sums of floats in another order, and of units
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head that a site countersigned.
+    """A head that a site countersigned, with what the line's books said of this site, in units of its budget.
 
     Example:
-        >>> line = Head(seq=3, round=2, head="ab" * 32).to_line()
-        >>> Head.from_line(line) == Head(seq=3, round=2, head="ab" * 32)
+        >>> line = Head(seq=3, round=2, head="ab" * 32, books=7).to_line()
+        >>> Head.from_line(line) == Head(seq=3, round=2, head="ab" * 32, books=7)
         True
     """
 
     seq: int
     round: int
     head: str
+    books: int
 
     def to_line(self) -> bytes:
         """As it stands in the site's own file."""
-        return canonical({"countersigned": self.head, "round": self.round, "seq": self.seq}) + b"\n"
+        # "countersigned" comes first: by that, `KEPT`, the storage tells these lines from a journal's.
+        rest = canonical({"books": self.books, "round": self.round, "seq": self.seq})
+        return KEPT + b":" + canonical(self.head) + b"," + rest[1:] + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Head:
         """Inverse; ValueError if it is none."""
         entry = json.loads(line)
-        if not isinstance(entry, dict) or set(entry) != {"countersigned", "round", "seq"}:
+        if not isinstance(entry, dict) or set(entry) != {"books", "countersigned", "round", "seq"}:
             raise ValueError("not a head")
-        head = cls(entry["seq"], entry["round"], entry["countersigned"])
-        if type(head.seq) is not int or type(head.round) is not int or not isinstance(head.head, str):
+        head = cls(entry["seq"], entry["round"], entry["countersigned"], entry["books"])
+        counts = (head.seq, head.round, head.books)
+        if not all(type(count) is int and count >= 0 for count in counts) or not isinstance(head.head, str):
             raise ValueError("not a head")
         return head
 
@@ -98,14 +102,19 @@ class Witness:
         True
     """
 
-    def __init__(self, schedule: Schedule, me: int, heads: Sequence[Head] = ()) -> None:
+    def __init__(
+        self, schedule: Schedule, me: int, heads: Sequence[Head] = (), begun: Collection[int] = frozenset()
+    ) -> None:
+        """Go on from the `heads` of the site's own file, and the rounds that its own file says it has `begun`."""
         self._schedule, self._me = schedule, me
+        self._begun = set(begun)
         self.last: Head | None = heads[-1] if heads else None
         self._model: str | None = None  # what the last countersigned line says the model became
         self._now: _Round | None = None
 
     def begin(self, *, session: bytes, number: int, behaviour: bytes, model: str) -> None:
         """A round was accepted; `model` is the digest of the model in its announcement."""
+        self._begun.add(number)
         self._now = _Round(session.hex(), number, behaviour.hex(), model)
 
     def uploaded(self, commitment: str) -> None:
@@ -127,6 +136,7 @@ class Witness:
             spent: squared shift that this site's own journal holds.
         Raises:
             StatementRefused: it differs from what this site knows; the text names the field and no value of the site.
+            JournalRolledBack: the line's books prove rounds of this site that its own files do not know.
         """
         now = self._now
         if now is None:
@@ -142,9 +152,8 @@ class Witness:
         if wrong:
             raise self._refusal(now, f"the line is wrong in {', '.join(wrong)}")
         self._check_lists(body, now)
-        if self._schedule.scale is not None:
-            self._check_books(body, now, spent)
-        head = Head(int(str(statement.entry["seq"])), now.round, statement.head)
+        mine = self._check_books(body, now, spent) if self._schedule.scale is not None else 0
+        head = Head(int(str(statement.entry["seq"])), now.round, statement.head, mine)
         self.last, self._model = head, str(body.get("model"))
         self._now = None
         return head
@@ -196,7 +205,7 @@ class Witness:
         if now.commitment is not None and [self._me, now.commitment] not in stated:
             raise self._refusal(now, "the line names another noise key for this site")
 
-    def _check_books(self, body: Mapping[str, Json], now: _Round, spent: float) -> None:
+    def _check_books(self, body: Mapping[str, Json], now: _Round, spent: float) -> int:
         """Own entry covers the own journal, aborted rounds included; epsilon covers the largest entry."""
         schedule, books, cohort = self._schedule, body.get("books"), body.get("cohort")
         if not (
@@ -211,13 +220,14 @@ class Witness:
         mine = counts[list(cohort).index(self._me)]
         if mine < spent / schedule.limit * UNITS * (1 - _SLACK):
             raise self._refusal(now, "the books hold less than this site has released")
+        self._check_own_files(mine, now)
         stated = body.get("epsilon")
         if not isinstance(stated, Mapping):
             raise self._refusal(now, "the line states no epsilon")
         if not schedule.private:
             if any(value != "none" for value in stated.values()):
                 raise self._refusal(now, "an epsilon is stated where there is none")
-            return
+            return mine
         # Each round in the books is rounded up by less than a unit.
         least = schedule.epsilon(max(0, max(counts) - now.round) / UNITS * schedule.limit)
         try:
@@ -226,14 +236,37 @@ class Witness:
             enough = False
         if not enough:
             raise self._refusal(now, "the stated epsilon is below what the books come to")
+        return mine
+
+    def _check_own_files(self, mine: int, now: _Round) -> None:
+        """The shared books as second place of the own journal: they know of no round that the own files do not.
+
+        Since the newest kept head, the entry grows by this round's shift, and by at most the floor for each other round
+        that the own file says was begun: the server books no site that did not send it shares. Growth beyond that is
+        of rounds that this site took part in and does not remember. Its folder was put back to an older state, or the
+        server lies about earlier rounds; in both cases its filter is no longer known to hold, and it stops.
+
+        What this cannot see: a folder put back to the middle of a round hides that one round, as a crash would.
+        """
+        schedule, last = self._schedule, self.last
+        since = {number for number in self._begun if number > (last.round if last else 0)} - {now.round}
+        floor, realised = (units(shift, schedule.limit) for shift in (schedule.floor_shift, now.shift))
+        known = (last.books if last else 0) + realised + len(since) * floor
+        if mine > known * (1 + _SLACK) + 1 + len(since):
+            raise JournalRolledBack(
+                f"site {self._me}, round {now.round}: the shared books hold rounds of this site that its own files "
+                f"do not know",
+                _STOPPED,
+            )
 
     def _refusal(self, now: _Round, what: str) -> StatementRefused:
         return StatementRefused(what, f"site {self._me}, round {now.round}", _REMEDY)
 
 
-def dispute_line(error: StatementRefused, record: bytes) -> bytes:
+def dispute_line(error: StatementRefused | JournalRolledBack, record: bytes) -> bytes:
     """What a site keeps of a statement that it did not countersign."""
-    return canonical({"disputed": error.what, "where": error.where, "bytes": len(record)}) + b"\n"
+    where = error.where if isinstance(error, StatementRefused) else "own files"
+    return canonical({"disputed": error.what, "where": where, "bytes": len(record)}) + b"\n"
 
 
 def _ids(stated: Json) -> set[int]:
@@ -247,4 +280,8 @@ def _ids(stated: Json) -> set[int]:
 # The sites of one process are shown the same bytes and have the same plan.
 _read = lru_cache(maxsize=4)(read_statement)
 _terms = lru_cache(maxsize=16)(terms)
+_STOPPED = (
+    "take no part until the site's folder is restored from a copy that has these rounds, or until another site's "
+    "ledger shows that the server lied"
+)
 _REMEDY = "compare the site's own files with the server's ledger before the next run"

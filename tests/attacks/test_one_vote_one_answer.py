@@ -123,15 +123,17 @@ def test_every_record_is_written_before_its_message_and_durable_where_it_matters
             told.append(f"sync {what}")
         elif what == "rounds":
             told.append(Record.from_bytes(content).kind.name)
+        elif what == "witness":
+            told.append("charge seen")
         elif what == "heads":
             told.append("head")
     kept = [entry for entry in told if entry != "SHARES"]
     assert kept == [
         *("ROUND_BEGUN", "sync rounds", "ADVERTISEMENT"),
-        *("sync budget.jsonl", "MASKED_INPUT"),
+        *("sync budget.jsonl", "charge seen", "MASKED_INPUT"),
         *("SURVIVORS_SIGNED", "sync rounds", "CONSISTENCY"),
         *("ANSWERED", "UNMASKING"),
-        *("head", "COUNTERSIGNED", "sync heads", "COUNTERSIGNATURE"),
+        *("head", "sync heads", "COUNTERSIGNED", "COUNTERSIGNATURE"),
     ]
 
 

@@ -5,6 +5,8 @@ import copy
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from small_runs import arrays_plan, small_book, small_records
@@ -20,6 +22,7 @@ from secure_fedmeta.run import federate
 from secure_fedmeta.schedule import make_schedule
 
 SITES = 5
+ROOT = Path(__file__).parents[2]
 
 
 def honest_run(out, *, rounds=3, **changes):
@@ -92,3 +95,10 @@ def found(audit, check, *, line=None):
 
 def unit_share(shift, limit):
     return shift / limit * UNITS
+
+
+def standalone(forger):
+    """The verdict of the verifier that knows nothing of this project."""
+    command = [sys.executable, str(ROOT / "tools" / "verify_ledger.py"), str(forger.run / "ledger.jsonl")]
+    ended = subprocess.run([*command, str(forger.roster)], capture_output=True, text=True, check=False, timeout=120)
+    return ended.returncode

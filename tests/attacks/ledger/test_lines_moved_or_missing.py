@@ -3,24 +3,12 @@
 
 import copy
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_ledgers import found
+from planted_ledgers import found, standalone
 
 from secure_fedmeta.audit import Verdict
-
-ROOT = Path(__file__).parents[3]
-
-
-def standalone(forger):
-    """The verdict of the verifier that knows nothing of this project."""
-    command = [sys.executable, str(ROOT / "tools" / "verify_ledger.py"), str(forger.run / "ledger.jsonl")]
-    ended = subprocess.run([*command, str(forger.roster)], capture_output=True, text=True, check=False, timeout=120)
-    return ended.returncode
 
 
 def dropped(forger):

@@ -53,6 +53,7 @@ def test_json_is_the_file_and_the_same_twice(run, capsys):
         "noise",
         "epsilon",
         "sampling",
+        "statements",
         "heads",
         "models",
     }

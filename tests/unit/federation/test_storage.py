@@ -23,11 +23,14 @@ def used(folder, rounds=3):
     """A site that released `rounds` times and was settled once."""
     site = stored(folder)
     for number in range(1, rounds + 1):
-        begun = Record(RecordKind.ROUND_BEGUN, number, bytes(32)).to_bytes()
-        site.keep((begun, site.budget.charge(round=number, shift=1.0)))
+        site.keep((begun_record(number), site.budget.charge(round=number, shift=1.0)))
     site.keep((site.budget.settle(round=1, shift=0.25), Record(RecordKind.ANSWERED, 1, bytes(32)).to_bytes()))
     site.close()
     return site
+
+
+def begun_record(number):
+    return Record(RecordKind.ROUND_BEGUN, number, bytes(32)).to_bytes()
 
 
 def test_a_restart_restores_the_filter_and_the_last_round(tmp_path):
@@ -42,7 +45,10 @@ def test_every_torn_journal_is_cut_to_whole_lines_and_stays_usable(tmp_path):
     whole = (used(tmp_path) and (tmp_path / "budget.jsonl")).read_bytes()
     ends = [i + 1 for i, byte in enumerate(whole) if byte == ord("\n")]
     for cut in sorted({*range(0, len(whole), 7), *ends, *(end - 1 for end in ends), *(end + 1 for end in ends[:-1])}):
+        # Nothing was sent for what is torn, so no other file speaks of it.
         (tmp_path / "budget.jsonl").write_bytes(whole[:cut])
+        (tmp_path / "witness").write_bytes(b"")
+        (tmp_path / "rounds").write_bytes(b"".join(begun_record(number) for number in (1, 2, 3, 9)))
         site = stored(tmp_path)
         kept = max((end for end in ends if end <= cut), default=0)
         assert (tmp_path / "budget.jsonl").read_bytes() == whole[:kept]
@@ -57,6 +63,9 @@ def test_every_torn_record_of_a_round_is_cut(tmp_path):
     used(tmp_path)
     whole = (tmp_path / "rounds").read_bytes()
     size = len(whole) // 4
+    (tmp_path / "budget.jsonl").write_bytes(b"")
+    (tmp_path / "witness").write_bytes(b"")
+    whole = b"".join(begun_record(number) for number in (1, 2, 3, 3))
     for cut in (*range(0, len(whole), 5), *range(size - 1, size + 2), len(whole)):
         (tmp_path / "rounds").write_bytes(whole[:cut])
         site = stored(tmp_path)
