@@ -81,6 +81,7 @@ class _Round:
     round: int
     behaviour: str
     model: str
+    clip_norm: str | None
     commitment: str | None = None
     survivors: tuple[int, ...] = ()
     honest: int = 0
@@ -104,9 +105,12 @@ class Witness:
         self._model: str | None = None  # what the last countersigned line says the model became
         self._now: _Round | None = None
 
-    def begin(self, *, session: bytes, number: int, behaviour: bytes, model: str) -> None:
-        """A round was accepted; `model` is the digest of the model in its announcement."""
-        self._now = _Round(session.hex(), number, behaviour.hex(), model)
+    def begin(
+        self, *, session: bytes, number: int, behaviour: bytes, model: str, clip_norm: float | None = None
+    ) -> None:
+        """A round was accepted; `model` is the digest of the model in its announcement, `clip_norm` the C_t in it."""
+        norm = None if clip_norm is None else decimal(clip_norm)
+        self._now = _Round(session.hex(), number, behaviour.hex(), model, norm)
 
     def uploaded(self, commitment: str) -> None:
         """The upload's noise was committed to."""
@@ -162,6 +166,7 @@ class Witness:
             "shift": decimal(now.shift),
             "charge": decimal(schedule.floor_shift),
             "model_before": now.model,
+            "clip_norm": now.clip_norm,
             "delta": decimal(schedule.plan.delta),
         }
 
