@@ -18,7 +18,7 @@ costs the larger of 2K inner releases and one query release, all at one noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,7 +26,7 @@ from fedmeta_privacy.calibration import Release, noise_scale
 from fedmeta_privacy.claims import Adjacency, Circumstances, Claim, Mode, Network, Unit, View, claim
 from fedmeta_privacy.clipped_sum import clipped_sum_sensitivity
 from fedmeta_privacy.clipping import Clipping
-from fedmeta_privacy.encoding import NARROW_COST, IntegerEncoding, choose_step
+from fedmeta_privacy.encoding import NARROW_COST, ROUNDING_COST, IntegerEncoding, choose_step
 from fedmeta_privacy.errors import PlanError
 from fedmeta_privacy.glm_losses import LOGISTIC, SOFTMAX
 from fedmeta_privacy.noise import REACH_IN_SCALES
@@ -36,19 +36,36 @@ from .clip_plan import check_clipping, row_sensitivity
 from .plan import Plan
 
 
-def encodings(sensitivity: float, dimension: int, modulus_bits: int) -> Iterator[IntegerEncoding]:
-    """From the step whose rounding to the nearest costs 0.1 % of the sensitivity, doubling, to where it costs 10 %.
+def rounding_cost(steps: float, encoding: IntegerEncoding, sensitivity: float) -> float:
+    """By which fraction a sensitivity of so many steps after rounding exceeds the one before."""
+    return steps * encoding.step / sensitivity - 1
 
-    The first one whose noise fits the sampler and whose sum fits the ring is taken.
+
+def encodings(
+    sensitivity: float, dimension: int, modulus_bits: int, *, moved: Callable[[IntegerEncoding], float] | None = None
+) -> Iterator[IntegerEncoding]:
+    """From the largest step whose rounding costs 0.1 % of the sensitivity, doubling, to where it costs 10 %.
+
+    The first one whose noise fits the sampler and whose sum fits the ring is taken. `moved` is the sensitivity in steps
+    after rounding; that of rounding to the nearest step unless given.
 
     Example:
         >>> [round(math.log2(one.step), 1) for one in encodings(1.0, 31, 32)]
         [-13.0, -12.0, -11.0, -10.0, -9.0, -8.0, -7.0, -6.0]
     """
-    encoding = IntegerEncoding(choose_step(sensitivity, dimension), dimension, modulus_bits)
-    while encoding.l2_sensitivity(sensitivity) * encoding.step <= sensitivity * (1 + NARROW_COST):
+
+    def at(step: float) -> tuple[IntegerEncoding, float]:
+        encoding = IntegerEncoding(step, dimension, modulus_bits)
+        steps = encoding.l2_sensitivity(sensitivity) if moved is None else moved(encoding)
+        return encoding, rounding_cost(steps, encoding, sensitivity)
+
+    step = choose_step(sensitivity, dimension)
+    while at(2 * step)[1] <= ROUNDING_COST:
+        step *= 2
+    encoding, cost = at(step)
+    while cost <= NARROW_COST:
         yield encoding
-        encoding = IntegerEncoding(2 * encoding.step, dimension, modulus_bits)
+        encoding, cost = at(2 * encoding.step)
 
 
 @dataclass(frozen=True, slots=True)

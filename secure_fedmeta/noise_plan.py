@@ -9,6 +9,7 @@ for one draw a site; it knows no removable parts, whose law follows from the sen
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from fedmeta_crypto.sealed import MAX_SURPLUS
 from fedmeta_privacy.calibration import Release, budget_shift, noise_scale
 from fedmeta_privacy.claims import Adjacency, Unit
-from fedmeta_privacy.encoding import NARROW_COST, ROUNDING_COST, IntegerEncoding
+from fedmeta_privacy.encoding import NARROW_COST, IntegerEncoding
 from fedmeta_privacy.errors import EncodingOverflow, PlanError, SurplusRefused
 from fedmeta_privacy.events import DiscreteGaussianSum
 from fedmeta_privacy.noise import REACH_IN_SCALES
@@ -24,7 +25,7 @@ from fedmeta_privacy.rounding import ConditionalRounding, require_client_zero_ou
 from fedmeta_privacy.surplus import SurplusNoise, surplus_noise
 
 from .hiding import Hiding
-from .mechanism import encodings
+from .mechanism import encodings, rounding_cost
 from .plan import Plan
 
 
@@ -121,8 +122,9 @@ def plan_noise(
     # In each sum a site's noise is one draw, or one for its base and one for each part.
     draws = hiding.clients * (1 + hiding.graph.dropped) if removable else hiding.clients
     refusal: PlanError | SurplusRefused | EncodingOverflow | None = None
-    last = ""
+    tried = ""
     for encoding in _tried(plan, sensitivity, dimension):
+        moved = math.inf
         try:
             rounding, moved = _rounded(plan, encoding, sensitivity)
             release = Release(moved, dimension, draws + inner)
@@ -130,25 +132,30 @@ def plan_noise(
             encoding.check_room(parties=hiding.clients, largest_coordinate=largest, noise_reach=noise.reach)
         except (PlanError, SurplusRefused, EncodingOverflow) as error:
             refusal = refusal or error
-            last = f"{error.what}, at a step of {encoding.step:g} too, the largest whose rounding costs 10 % at most"
+            cost = rounding_cost(moved, encoding, sensitivity)
+            tried = f"{error.what}; rounding to steps of {encoding.step:g} costs {cost:.2%} of sensitivity already"
             continue
         return replace(noise, rounding=rounding)
     if isinstance(refusal, EncodingOverflow):
-        raise EncodingOverflow(last, "use more bits, fewer parties, rounds or slots, or a larger epsilon")
+        raise EncodingOverflow(
+            f"{tried}, the limit is {NARROW_COST:.0%}",
+            "use more bits, fewer parties, rounds or slots, or a larger epsilon",
+        )
     raise refusal or PlanError("no encoding step fits", "use fewer rounds or a larger epsilon")
 
 
-def _tried(plan: Plan, sensitivity: float, dimension: int) -> list[IntegerEncoding]:
-    """Encodings from fine to coarse; the conditional bound is smaller, and what it lets cost 0.1 % is coarser."""
-    every = list(encodings(sensitivity, dimension, plan.modulus_bits))
+def _tried(plan: Plan, sensitivity: float, dimension: int) -> Iterator[IntegerEncoding]:
+    """Encodings from fine to coarse."""
     if plan.rounding == "nearest":
-        return every
+        return encodings(sensitivity, dimension, plan.modulus_bits)
     require_client_zero_out(Unit(plan.unit), Adjacency(plan.adjacency))
     if plan.epsilon is None:
         raise PlanError("conditional rounding without noise saves nothing", "use rounding=nearest, or an epsilon")
-    cheap = sensitivity * (1 + ROUNDING_COST)
-    dear = [rounded_norm_bound(sensitivity / one.step, dimension) * one.step > cheap for one in every]
-    return every[max(0, dear.index(True) - 1 if True in dear else len(every) - 1) :]
+
+    def moved(encoding: IntegerEncoding) -> float:
+        return rounded_norm_bound(sensitivity / encoding.step, dimension)
+
+    return encodings(sensitivity, dimension, plan.modulus_bits, moved=moved)
 
 
 def _rounded(plan: Plan, encoding: IntegerEncoding, sensitivity: float) -> tuple[ConditionalRounding | None, float]:

@@ -27,7 +27,7 @@ from fedmeta_privacy.surplus import SurplusNoise
 
 from .clip_plan import clipping_of, largest_of_row
 from .hiding import Hiding, hiding_for
-from .mechanism import InnerRelease, claim_of, inner_counts, inner_releases, upload_sensitivity
+from .mechanism import InnerRelease, claim_of, inner_counts, inner_releases, rounding_cost, upload_sensitivity
 from .noise_plan import Counted, UploadNoise, plan_noise
 from .plan import Plan
 
@@ -110,7 +110,7 @@ class Schedule:
     @property
     def rounding_cost(self) -> float:
         """By which fraction rounding to steps raised the sensitivity, and with it the noise for one epsilon."""
-        return self.release.l2_sensitivity * self.encoding.step / self.sensitivity.worst - 1
+        return rounding_cost(self.release.l2_sensitivity, self.encoding, self.sensitivity.worst)
 
     @property
     def limit(self) -> float:

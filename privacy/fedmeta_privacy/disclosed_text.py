@@ -30,8 +30,8 @@ MODES = {
 CLIPPED = {
     "flat": "",
     "per-layer": "; each layer to its own norm, clip_norm together",
-    "adaptive": "; to a public norm that starts at clip_norm and follows a noisy count in the same sum; sensitivity and "
-    "noise are in multiples of it",
+    "adaptive": "; to a public norm that starts at clip_norm and follows a noisy count in the same sum; sensitivity "
+    "and noise are in multiples of it",
 }
 VIEWS_SEE = {
     "server": "every sum (or upload, without masking), less the noise of the sites that may work with the server",

@@ -143,8 +143,8 @@ class ClippedNoisySum:
         goes on, but never a key. A row that is not finite counts as zero; nothing observable depends on it.
     Shapes: rows (m, d) float64, or an iterable of (m_k, d) blocks, two of them held at a time, to
         (encoding.dimension,) int64, in steps; encoding.dimension = d + clipping.extra_coordinates.
-    `rounding`, for a whole client under zero-out, takes the place of rounding to the nearest step; the sensitivity is then
-        its own. It takes its words ahead of the noise, the same number whatever the rows.
+    `rounding`, for a whole client under zero-out, takes the place of rounding to the nearest step; the sensitivity is
+        then its own. It takes its words ahead of the noise, the same number whatever the rows.
     Opacus clips: `DPOptimizer` for flat and adaptive, `DPPerLayerOptimizer` for per-layer. Not its AdaClip, which
         divides by the number of rows that there truly were and fails on none.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.errors import PrivacyError
 from fedmeta_privacy.ledger import Json, Line
 

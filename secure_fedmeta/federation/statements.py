@@ -151,9 +151,7 @@ def round_body(
     findings = [text[:300] for text in facts.findings[:MOST_FINDINGS]]
     if len(facts.findings) > MOST_FINDINGS:
         findings.append(f"and {len(facts.findings) - MOST_FINDINGS} more")
-    # What was clipped and counted is in no line: C_t follows from the noisy sums alone.
-    adaptive: dict[str, Json] = {} if facts.clip_norm is None else {"clip_norm": decimal(facts.clip_norm)}
-    return adaptive | {
+    body: dict[str, Json] = {
         "session": facts.session,
         "agreed": facts.agreed,
         "behaviour": facts.behaviour,
@@ -180,6 +178,9 @@ def round_body(
         "epsilon_lower": decimal(0.0) if schedule.private else "none",
         "heads": list(heads),
     }
+    if facts.clip_norm is not None:  # what was clipped and counted is in no line: C_t follows from noisy sums alone
+        body["clip_norm"] = decimal(facts.clip_norm)
+    return body
 
 
 def same(stated: object, expected: Json) -> bool:

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ledgers of runs that clip per layer or adaptively: an auditor without the network accepts them, and sees edits."""
+
+import numpy as np
+import pytest
+from mode_runs import FEATURES, MODES, network
+from planted_ledgers import Forger, found
+from small_runs import small_book, small_plan
+
+from secure_fedmeta.audit import Verdict
+from secure_fedmeta.datasets.records import SiteRecords
+from secure_fedmeta.run import federate
+
+RULES = {
+    "per-layer": ("person", {"clipping": "per-layer", "layer_weights": (1.0, 2.0, 3.0, 0.5)}),
+    "evenly": ("noisy-inner", {"clipping": "per-layer"}),
+    "adaptive": ("person", {"clipping": "adaptive", "count_weight": 0.7, "clip_lr": 0.5}),
+    "adaptive-sites": ("site", {"clipping": "adaptive", "rounding": "conditional", "modulus_bits": 16}),
+}
+
+
+def records(n=5, persons=5, rows=2, *, repeat):
+    rng = np.random.default_rng(0)
+    made = []
+    for site in range(1, n + 1):
+        ids = tuple(f"p-{site}-{i // rows if repeat else i}" for i in range(persons * rows))
+        features = rng.uniform(0, 10, (len(ids), FEATURES))
+        labels = rng.integers(0, 2, len(ids)).astype(float)
+        made.append(SiteRecords(f"clinic-{site}", features, labels, ids, 2, rows_repeat=repeat))
+    return made
+
+
+@pytest.fixture(scope="module", params=RULES)
+def run(request, tmp_path_factory):
+    name, changes = RULES[request.param]
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    plan = small_plan(**MODES[name] | changes, rounds=3, support_slots=20, query_slots=20, dropout_fraction=0.2)
+    sites = records(repeat=plan.unit == "task")
+    return request.param, federate(plan, sites, small_book(FEATURES), model=network, out=out), out
+
+
+@pytest.fixture
+def forger(run, tmp_path):
+    return Forger(run[2], tmp_path)
+
+
+def test_an_honest_run_is_accepted_without_its_network(run, forger):
+    name, made, _ = run
+    audit = forger.audit(heads=True)
+    assert audit.findings.verdict is Verdict.OK, audit.findings.found
+    assert float(audit.epsilon["server"]) == pytest.approx(made.spent.server, rel=1e-6)
+    stated = [body.get("clip_norm") for body in forger.bodies()]
+    if name.startswith("adaptive"):
+        assert stated[0] == "0.3" and len(set(stated)) == 3
+        assert "sums that move C_t are not in the ledger" in audit.findings.checks["clip norms"]
+    else:
+        assert stated == [None] * 3 and "clip norms" not in audit.findings.checks
+    assert {body["terms"]["clip"]["how"] for body in forger.bodies()} == {made.plan.clipping}
+
+
+def test_no_line_holds_a_count_or_a_fraction(run):
+    """All keys of the ledger are known ones; the norm is a decimal that the noisy count moved."""
+    text = (run[2] / "ledger.jsonl").read_text()
+    for word in ("unclipped", "fraction_clipped", "clipped_fraction", '"count"', "marks"):
+        assert word not in text.replace('"count":1', "").replace('"count":2', "")
+
+
+@pytest.mark.parametrize("norm", ["nan", "inf", "-0.3", "0", "0.31", "1e9", 0.3, None])
+def test_a_first_norm_that_no_site_would_have_taken(run, forger, norm):
+    forger.bodies()[0]["clip_norm"] = norm
+    audit = forger.signed(all_keys=True).audit()
+    assert found(audit, "clip norms" if run[0].startswith("adaptive") else "clip norms", line=2)
+    assert audit.findings.verdict is Verdict.TAMPERED
+
+
+def test_a_norm_that_jumps(run, forger):
+    if not run[0].startswith("adaptive"):
+        forger.bodies()[1]["clip_norm"] = "0.3"
+    else:
+        forger.bodies()[2]["clip_norm"] = str(float(forger.bodies()[1]["clip_norm"]) * 1.8)
+    assert forger.signed(all_keys=True).audit().findings.verdict is Verdict.TAMPERED
+
+
+def test_a_rule_that_is_not_the_behaviour_s(run, forger):
+    for body in forger.bodies():
+        body["terms"]["clip"] = {"how": "flat", "norm": "0.3"}
+    audit = forger.signed(all_keys=True).audit()
+    assert found(audit, "terms") and audit.findings.verdict is Verdict.CLAIM_TOO_SMALL
+
+
+def test_a_joint_sensitivity_without_the_count(run, forger):
+    """The weight is taken for smaller than it was; noise and sensitivity then follow from another plan."""
+    if run[0] != "adaptive":
+        pytest.skip("a count is in adaptive runs alone")
+    forger.lines[0]["body"]["behaviour"]["count_weight"] = "0.1"
+    assert forger.signed(all_keys=True).audit().findings.verdict is Verdict.CLAIM_TOO_SMALL
+
+
+def test_layers_of_another_network(run, forger):
+    behaviour = forger.lines[0]["body"]["behaviour"]
+    behaviour["layers"] = [20, 1]
+    verdict = None
+    try:
+        verdict = forger.signed(all_keys=True).audit().findings.verdict
+    except Exception as error:  # noqa: BLE001 - refused as a whole is fine too, by its number
+        assert "SFM-" in str(error)
+    assert verdict is not Verdict.OK
