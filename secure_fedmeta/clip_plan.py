@@ -11,6 +11,10 @@ sensitivity sqrt(1 + w^2/4) of one row, which no C_t changes. For units that own
 Which C_t a server may announce follows from public numbers: C_1 is the plan's, and one opened sum moves it by a factor
 from exp(-lr (1 - q)) to exp(lr q), within [clip_min, clip_max] (`reachable`). That it follows from the *sum* cannot be
 checked by who does not see it. It need not be, for the guarantee: that holds for every C_t.
+
+The count's noise, as a fraction of the slots, is the sum's noise over w times all slots: with few units it drowns the
+count, and C_t wanders within its limits. An empty slot counts as half within, so slots should be close to the units
+registered. A run without noise (epsilon none) has a count without noise too, and no guarantee.
 """
 
 from __future__ import annotations

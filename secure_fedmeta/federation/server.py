@@ -35,7 +35,7 @@ from .accounts import Accounts, Spent
 from .conduct import Conduct, answered_dealers, missing_shares
 from .identities import Credentials
 from .model import announced_to_bytes, model_digest
-from .outer import OuterOptimizer
+from .outer import OuterOptimizer, in_units
 from .plain import PlainSum
 from .statements import COMMITMENT_BYTES, RECENT_HEADS, RoundFacts, round_body
 from .surplus import surplus_parts
@@ -323,7 +323,9 @@ class Server:
             self._close((), aborted="no site answered")
             return Step()
         self.last_sum = self.schedule.encoding.from_ring(total)
-        gradients = self._in_units(self.schedule.encoding.decode(self.last_sum), len(survivors))
+        slots = len(survivors) * self.schedule.plan.unit_slots
+        decoded = self.schedule.encoding.decode(self.last_sum)
+        gradients, self.clipping = in_units(decoded, self.clipping, slots=slots)
         theta = self.outer.step(gradients)
         statement = self._state(survivors, aborted=None, norm=float(np.linalg.norm(gradients)))
         try:
@@ -338,18 +340,6 @@ class Server:
             self._finish(())
             return Step()
         return session.publish(statement.content)
-
-    def _in_units(self, decoded: NDArray[np.float64], survivors: int) -> NDArray[np.float64]:
-        """The gradient sum in its own units; an adaptive rule moves on by the noisy count beside it.
-
-        The fraction is over the survivors' registered slots, a public number, never over a true count.
-        """
-        rule = self.clipping
-        if not isinstance(rule, AdaptiveClip):
-            return decoded
-        gradients, count = rule.split(decoded)
-        self.clipping = rule.after(count, slots=survivors * self.schedule.plan.unit_slots)
-        return gradients
 
     def _close(self, survivors: tuple[int, ...], *, aborted: str) -> None:
         """End the round without a sum, or with one that was not taken: nobody is asked to countersign that."""

@@ -52,10 +52,13 @@ def test_an_honest_run_is_accepted_without_its_network(run, forger):
     assert float(audit.epsilon["server"]) == pytest.approx(made.spent.server, rel=1e-6)
     stated = [body.get("clip_norm") for body in forger.bodies()]
     if name.startswith("adaptive"):
-        assert stated[0] == "0.3" and len(set(stated)) == 3
+        assert stated[0] == "0.3" and stated[0] != stated[1] != stated[2]
         assert "sums that move C_t are not in the ledger" in audit.findings.checks["clip norms"]
     else:
         assert stated == [None] * 3 and "clip norms" not in audit.findings.checks
+    disclosed = (run[2] / "disclosure.json").read_text(encoding="utf-8")
+    assert ("multiples of it" in disclosed) == name.startswith("adaptive")
+    assert ("each layer to its own norm" in disclosed) == (made.plan.clipping == "per-layer")
     assert {body["terms"]["clip"]["how"] for body in forger.bodies()} == {made.plan.clipping}
 
 
