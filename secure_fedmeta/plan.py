@@ -34,10 +34,11 @@ class Plan(BaseModel):
     Claim: `unit`, `adjacency` and `mode` (`fedmeta_privacy.claims`); `task_slots` persons a site may register (unit
     task), `inner_clip` and `hessian_clip` of the noisy adaptation (mode noisy-inner, where algorithm maml means second
     order with private Hessian products).
-    Clipping: `clipping` says how a row is brought to `clip_norm`: "flat"; "per-layer", each named parameter of a
-    network to its share (`layer_weights`, relative; equal ones unless given); "adaptive", to a public norm that starts
-    at `clip_norm` and follows the `clip_quantile` of the rows' norms at the rate `clip_lr` within [`clip_min`,
-    `clip_max`], by a count of weight `count_weight` in the same noisy sum (units task and client).
+    Clipping: `clipping` says how a row of an upload is brought to `clip_norm`: "flat"; "per-layer", each named
+    parameter of a network to its share (`layer_weights`, relative; equal ones unless given); "adaptive", to a public
+    norm that starts at `clip_norm` and follows the `clip_quantile` of the rows' norms at the rate `clip_lr` within
+    [`clip_min`, `clip_max`], by a count of weight `count_weight` in the same noisy sum (units task and client). Sums
+    inside a noisy adaptation are clipped flat in every case.
     `rounding` "conditional" costs less than "nearest" (unit client, adjacency zero-out).
     Learning: `algorithm`, `loss`, `classes`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site
     does with a feature outside its public range.

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ledgers of runs that clip per layer or adaptively: an auditor without the network accepts them, and sees edits."""
 
+import io
+
 import numpy as np
 import pytest
-from mode_runs import FEATURES, MODES, network
+from mode_runs import FEATURES, MODES, mode_run, network
 from planted_ledgers import Forger, found
 from small_runs import small_book, small_plan
 
+from fedmeta_privacy.ledger import read
 from secure_fedmeta.audit import Verdict
+from secure_fedmeta.audit.signatures import body_of
+from secure_fedmeta.audit.terms import _check_clip_norms
+from secure_fedmeta.audit.verdict import Findings
 from secure_fedmeta.datasets.records import SiteRecords
 from secure_fedmeta.errors import AuditRefused
 from secure_fedmeta.run import federate
@@ -75,6 +81,23 @@ def test_a_first_norm_that_no_site_would_have_taken(forger, norm):
     audit = forger.signed(all_keys=True).audit()
     assert found(audit, "clip norms", line=2)
     assert audit.findings.verdict is Verdict.TAMPERED
+
+
+def test_a_round_without_a_sum_leaves_the_norm_where_it_was():
+    run, _, _ = mode_run("person", clipping="adaptive")
+    run.run_round()
+    run.server.announce()
+    run.server.abort("nobody came")
+    run.run_round()
+    lines = list(read(io.BytesIO(run.server.ledger_lines())))
+    norms = [body_of(line)["clip_norm"] for line in lines]
+    assert norms[0] != norms[1] == norms[2]
+    honest, bent = Findings(), Findings()
+    _check_clip_norms(lines, run.schedule, honest)
+    assert not honest.found
+    lines[2].statement.entry["body"]["clip_norm"] = repr(float(norms[1]) * 1.0001)
+    _check_clip_norms(lines, run.schedule, bent)
+    assert [(one.verdict, one.line) for one in bent.found] == [(Verdict.TAMPERED, lines[2].number)]
 
 
 def test_a_norm_that_jumps(run, forger):
