@@ -163,15 +163,15 @@ class SiteClient:
         self.abort()  # only now: a refused announcement leaves an open round as it was
         self._last_round = parameters.round
         self._session, self._theta = session, theta
-        if clip_norm is not None:
-            self._release.set_clip_norm(clip_norm)
         self._witness.begin(
             session=session.session,
             number=parameters.round,
             behaviour=parameters.behaviour_hash,
             model=model_digest(theta),
-            clip_norm=clip_norm,
         )
+        if clip_norm is not None:
+            self._release.set_clip_norm(clip_norm)
+            self._witness.clipped_to(clip_norm)
         return session.advertise_keys() if schedule.masked else self._upload(session)
 
     def _upload(self, session: ClientSession, seeds: tuple[bytes, ...] = ()) -> Step:

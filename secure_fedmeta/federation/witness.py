@@ -81,8 +81,8 @@ class _Round:
     round: int
     behaviour: str
     model: str
-    clip_norm: str | None
     commitment: str | None = None
+    clip_norm: str | None = None
     survivors: tuple[int, ...] = ()
     honest: int = 0
     shift: float = 0.0
@@ -105,17 +105,19 @@ class Witness:
         self._model: str | None = None  # what the last countersigned line says the model became
         self._now: _Round | None = None
 
-    def begin(
-        self, *, session: bytes, number: int, behaviour: bytes, model: str, clip_norm: float | None = None
-    ) -> None:
-        """A round was accepted; `model` is the digest of the model in its announcement, `clip_norm` the C_t in it."""
-        norm = None if clip_norm is None else decimal(clip_norm)
-        self._now = _Round(session.hex(), number, behaviour.hex(), model, norm)
+    def begin(self, *, session: bytes, number: int, behaviour: bytes, model: str) -> None:
+        """A round was accepted; `model` is the digest of the model in its announcement."""
+        self._now = _Round(session.hex(), number, behaviour.hex(), model)
 
     def uploaded(self, commitment: str) -> None:
         """The upload's noise was committed to."""
         if self._now is not None:
             self._now.commitment = commitment
+
+    def clipped_to(self, clip_norm: float) -> None:
+        """The announcement named this C_t; the line must name it too."""
+        if self._now is not None:
+            self._now.clip_norm = decimal(clip_norm)
 
     def settled(self, survivors: Sequence[int], *, honest: int, shift: float) -> None:
         """The survivors are proved; so many of their noises count."""
