@@ -29,7 +29,7 @@ FILES = {
 
 
 def write_config(path: Path, pilot: str, plan: Plan, *, derived: Collection[str] = ()) -> None:
-    """Settings as TOML. Every value of a plan is a string, a number or a boolean, which JSON spells as TOML does.
+    """Settings as TOML. A plan's values are strings, numbers, booleans and lists of numbers, spelled in JSON alike.
 
     `derived` settings follow from the others; they are left out, so that the file may be run with others changed.
     """

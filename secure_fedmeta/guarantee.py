@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 
+from fedmeta_privacy.encoding import ROUNDING_COST
+
 from .federation.accounts import Accounts, Spent
 from .schedule import Schedule
 
@@ -42,6 +44,16 @@ def show(epsilon: float, digits: int = 3) -> str:
 def _exact(value: float | None) -> str:
     """All digits of a stated number, so that none is rounded down."""
     return "inf" if value is None else repr(value).removesuffix(".0")
+
+
+def rounding_line(schedule: Schedule) -> str:
+    """What rounding to steps costs, where it is more than 0.1 %; empty otherwise."""
+    if schedule.scale is None or schedule.rounding_cost <= ROUNDING_COST * (1 + 2.0**-40):
+        return ""
+    return (
+        f"rounding to steps of {schedule.encoding.step:.3g}, so that the sum fits {schedule.plan.modulus_bits} bits, "
+        f"raises sensitivity and noise by {math.ceil(schedule.rounding_cost * 1e4) / 100:.2f} %"
+    )
 
 
 def protocol_line(schedule: Schedule) -> str:

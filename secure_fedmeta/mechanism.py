@@ -18,22 +18,54 @@ costs the larger of 2K inner releases and one query release, all at one noise.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from fedmeta_privacy.calibration import Release, noise_scale
 from fedmeta_privacy.claims import Adjacency, Circumstances, Claim, Mode, Network, Unit, View, claim
 from fedmeta_privacy.clipped_sum import clipped_sum_sensitivity
-from fedmeta_privacy.encoding import IntegerEncoding, choose_step
+from fedmeta_privacy.clipping import Clipping
+from fedmeta_privacy.encoding import NARROW_COST, ROUNDING_COST, IntegerEncoding, choose_step
 from fedmeta_privacy.errors import PlanError
 from fedmeta_privacy.glm_losses import LOGISTIC, SOFTMAX
 from fedmeta_privacy.noise import REACH_IN_SCALES
 from fedmeta_privacy.sensitivity import Order, RoleSensitivity, check_adaptation, glm_sensitivity
 
+from .clip_plan import check_clipping, row_sensitivity
 from .plan import Plan
 
-# Fractions that rounding may add to a sensitivity: the first whose noise fits the sampler is taken.
-ROUNDING_COSTS = tuple(1e-3 * 2.0**k for k in range(7))
+
+def rounding_cost(steps: float, encoding: IntegerEncoding, sensitivity: float) -> float:
+    """By which fraction a sensitivity of so many steps after rounding exceeds the one before."""
+    return steps * encoding.step / sensitivity - 1
+
+
+def encodings(
+    sensitivity: float, dimension: int, modulus_bits: int, *, moved: Callable[[IntegerEncoding], float] | None = None
+) -> Iterator[IntegerEncoding]:
+    """From the largest step whose rounding costs 0.1 % of the sensitivity, doubling, to where it costs 10 %.
+
+    The first one whose noise fits the sampler and whose sum fits the ring is taken. `moved` is the sensitivity in steps
+    after rounding; that of rounding to the nearest step unless given.
+
+    Example:
+        >>> [round(math.log2(one.step), 1) for one in encodings(1.0, 31, 32)]
+        [-13.0, -12.0, -11.0, -10.0, -9.0, -8.0, -7.0, -6.0]
+    """
+
+    def at(step: float) -> tuple[IntegerEncoding, float]:
+        encoding = IntegerEncoding(step, dimension, modulus_bits)
+        steps = encoding.l2_sensitivity(sensitivity) if moved is None else moved(encoding)
+        return encoding, rounding_cost(steps, encoding, sensitivity)
+
+    step = choose_step(sensitivity, dimension)
+    while at(2 * step)[1] <= ROUNDING_COST:
+        step *= 2
+    encoding, cost = at(step)
+    while cost <= NARROW_COST:
+        yield encoding
+        encoding, cost = at(2 * encoding.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +106,8 @@ def claim_of(plan: Plan, *, network: bool) -> Claim:
     Raises:
         UnsupportedClaim: with the reason.
     """
+    if plan.mode == "bounded-glm" and plan.clipping == "per-layer":
+        raise PlanError("per-layer clipping in mode bounded-glm, whose model has one layer", "clip flat")
     inner = plan.mode == "noisy-inner"
     given = Circumstances(
         network=Network.ANY if network or inner else Network.GLM,
@@ -81,14 +115,15 @@ def claim_of(plan: Plan, *, network: bool) -> Claim:
         private_hessian=inner,
     )
     rows = [claim(Unit(plan.unit), view, Adjacency(plan.adjacency), Mode(plan.mode), given) for view in View]
+    check_clipping(plan)
     return rows[0]
 
 
-def upload_sensitivity(plan: Plan, row: Claim, dimension: int) -> RoleSensitivity:
+def upload_sensitivity(plan: Plan, row: Claim, rule: Clipping, dimension: int) -> RoleSensitivity:
     """How far one unit moves a site's upload, before encoding.
 
     In mode noisy-inner a support record does not move it: what the upload knows of it, the inner releases have paid
-    for.
+    for. `dimension` counts the model's parameters; a count beside them is in the bound (`clip_plan`).
 
     Raises:
         PlanError, UnprovedAdaptation: a setting outside the proofs.
@@ -107,7 +142,7 @@ def upload_sensitivity(plan: Plan, row: Claim, dimension: int) -> RoleSensitivit
             dimension=dimension,
             adjacency=row.adjacency,
         )
-    moved = clipped_sum_sensitivity(row, clip_norm=plan.clip_norm, slots=plan.unit_slots)
+    moved = row_sensitivity(rule, row, slots=plan.unit_slots, dimension=dimension)
     return RoleSensitivity(support=0.0, query=moved)
 
 
@@ -138,8 +173,7 @@ def inner_releases(plan: Plan, row: Claim, dimension: int, *, allowance: float |
 def _inner(plan: Plan, row: Claim, dimension: int, count: int, clip: float, allowance: float | None) -> InnerRelease:
     moved = clipped_sum_sensitivity(row, clip_norm=clip, slots=plan.support_slots) * (1 + 2.0**-20)
     refusal: PlanError | None = None
-    for cost in ROUNDING_COSTS:
-        encoding = IntegerEncoding(choose_step(moved, dimension, cost=cost), dimension, 32)
+    for encoding in encodings(moved, dimension, 32):
         release = Release(encoding.l2_sensitivity(moved), dimension, 1)
         if allowance is None:
             return InnerRelease(count, clip, encoding, release, None)

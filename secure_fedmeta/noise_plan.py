@@ -2,26 +2,30 @@
 """The noise of a run's uploads: encoding step, scale, removable parts and budget, worked out together.
 
 The finest encoding step is taken whose noise the sampler has and whose sum fits the ring; a coarser one costs a little
-sensitivity.
+sensitivity, up to 10 %, and what it costs is said (`Schedule.rounding_cost`). `encoding.choose_encoding` does the same
+for one draw a site; it knows no removable parts, whose law follows from the sensitivity and whose reach is their own.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from fedmeta_crypto.sealed import MAX_SURPLUS
 from fedmeta_privacy.calibration import Release, budget_shift, noise_scale
-from fedmeta_privacy.encoding import IntegerEncoding, choose_step
+from fedmeta_privacy.claims import Adjacency, Unit
+from fedmeta_privacy.encoding import NARROW_COST, IntegerEncoding
 from fedmeta_privacy.errors import EncodingOverflow, PlanError, SurplusRefused
 from fedmeta_privacy.events import DiscreteGaussianSum
 from fedmeta_privacy.noise import REACH_IN_SCALES
+from fedmeta_privacy.rounding import ConditionalRounding, require_client_zero_out, rounded_norm_bound
 from fedmeta_privacy.surplus import SurplusNoise, surplus_noise
 
 from .hiding import Hiding
-from .mechanism import ROUNDING_COSTS
+from .mechanism import encodings, rounding_cost
 from .plan import Plan
 
 
@@ -42,6 +46,7 @@ class UploadNoise:
         scale: each site's noise in steps, without its removable parts; None without a guarantee.
         surplus: the law of each site's noise where parts of it are removed; None where none are.
         limit: mu_B^2 of the budget; infinite without a guarantee.
+        rounding: where floats are not rounded to the nearest step; None where they are.
     """
 
     encoding: IntegerEncoding
@@ -49,6 +54,7 @@ class UploadNoise:
     scale: float | None
     surplus: SurplusNoise | None
     limit: float
+    rounding: ConditionalRounding | None = None
 
     def event(self, counted: Counted) -> DiscreteGaussianSum:
         """The event of one round with this noise in its sum.
@@ -107,7 +113,8 @@ def plan_noise(
         floor: the fewest honest noises that a site can be sure of.
     Raises:
         PlanError, SurplusRefused: no noise that the sampler has suffices, or nothing is proved for it.
-        EncodingOverflow: the sum could leave the ring.
+        UnsupportedClaim: conditional rounding of anything but a whole client under zero-out.
+        EncodingOverflow: the sum could leave the ring at every step whose rounding costs 10 % at most.
     """
     removable = plan.dropout_noise == "surplus" and plan.epsilon is not None
     if removable:
@@ -115,17 +122,50 @@ def plan_noise(
     # In each sum a site's noise is one draw, or one for its base and one for each part.
     draws = hiding.clients * (1 + hiding.graph.dropped) if removable else hiding.clients
     refusal: PlanError | SurplusRefused | EncodingOverflow | None = None
-    for cost in ROUNDING_COSTS:
-        encoding = IntegerEncoding(choose_step(sensitivity, dimension, cost=cost), dimension, plan.modulus_bits)
-        release = Release(encoding.l2_sensitivity(sensitivity), dimension, draws + inner)
+    tried = ""
+    for encoding in _tried(plan, sensitivity, dimension):
+        moved = math.inf
         try:
+            rounding, moved = _rounded(plan, encoding, sensitivity)
+            release = Release(moved, dimension, draws + inner)
             noise = _sized(plan, hiding, encoding, release, planned=planned, floor=floor)
             encoding.check_room(parties=hiding.clients, largest_coordinate=largest, noise_reach=noise.reach)
         except (PlanError, SurplusRefused, EncodingOverflow) as error:
             refusal = refusal or error
+            cost = rounding_cost(moved, encoding, sensitivity)
+            tried = f"{error.what}; rounding to steps of {encoding.step:g} costs {cost:.2%} of sensitivity already"
             continue
-        return noise
+        return replace(noise, rounding=rounding)
+    if isinstance(refusal, EncodingOverflow):
+        raise EncodingOverflow(
+            f"{tried}, the limit is {NARROW_COST:.0%}",
+            "use more bits, fewer parties, rounds or slots, or a larger epsilon",
+        )
     raise refusal or PlanError("no encoding step fits", "use fewer rounds or a larger epsilon")
+
+
+def _tried(plan: Plan, sensitivity: float, dimension: int) -> Iterator[IntegerEncoding]:
+    """Encodings from fine to coarse."""
+    if plan.rounding == "nearest":
+        return encodings(sensitivity, dimension, plan.modulus_bits)
+    require_client_zero_out(Unit(plan.unit), Adjacency(plan.adjacency))
+    if plan.epsilon is None:
+        raise PlanError("conditional rounding without noise saves nothing", "use rounding=nearest, or an epsilon")
+
+    def moved(encoding: IntegerEncoding) -> float:
+        return rounded_norm_bound(sensitivity / encoding.step, dimension)
+
+    return encodings(sensitivity, dimension, plan.modulus_bits, moved=moved)
+
+
+def _rounded(plan: Plan, encoding: IntegerEncoding, sensitivity: float) -> tuple[ConditionalRounding | None, float]:
+    """The rounding at one step, and the sensitivity in steps after it."""
+    if plan.rounding == "nearest":
+        return None, encoding.l2_sensitivity(sensitivity)
+    rounding = ConditionalRounding(
+        encoding.step, encoding.dimension, sensitivity, Unit(plan.unit), Adjacency(plan.adjacency)
+    )
+    return rounding, rounding.l2_sensitivity
 
 
 def _sized(

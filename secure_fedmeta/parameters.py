@@ -43,10 +43,14 @@ class Architecture:
         """P, parameters in all."""
         return len(self.start)
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Numbers in each named parameter, in the order of the flat vector."""
+        return tuple(int(np.prod(shape, dtype=np.int64)) for shape in self.shapes)
+
     def unflatten(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
         """Views of a flat vector by name; differentiable."""
-        sizes = [int(np.prod(shape, dtype=np.int64)) for shape in self.shapes]
-        parts = torch.split(flat, sizes)
+        parts = torch.split(flat, list(self.lengths))
         return {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
 
     def outputs(self, flat: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,10 @@ def _none_word(value: object) -> object:
     return None if value == "none" else value
 
 
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class Plan(BaseModel):
     """Settings of a run, checked when made. TOML files, the command line and the API all make one.
 
@@ -30,6 +34,12 @@ class Plan(BaseModel):
     Claim: `unit`, `adjacency` and `mode` (`fedmeta_privacy.claims`); `task_slots` persons a site may register (unit
     task), `inner_clip` and `hessian_clip` of the noisy adaptation (mode noisy-inner, where algorithm maml means second
     order with private Hessian products).
+    Clipping: `clipping` says how a row of an upload is brought to `clip_norm`: "flat"; "per-layer", each named
+    parameter of a network to its share (`layer_weights`, relative; equal ones unless given); "adaptive", to a public
+    norm that starts at `clip_norm` and follows the `clip_quantile` of the rows' norms at the rate `clip_lr` within
+    [`clip_min`, `clip_max`], by a count of weight `count_weight` in the same noisy sum (units task and client). Sums
+    inside a noisy adaptation are clipped flat in every case.
+    `rounding` "conditional" costs less than "nearest" (unit client, adjacency zero-out).
     Learning: `algorithm`, `loss`, `classes`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site
     does with a feature outside its public range.
     Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
@@ -78,6 +88,16 @@ class Plan(BaseModel):
 
     row_bound: float = Field(1.0, gt=0, le=1e3)
     clip_norm: float = Field(0.3, gt=0)
+    clipping: Literal["flat", "per-layer", "adaptive"] = "flat"
+    layer_weights: Annotated[
+        tuple[Annotated[float, Field(ge=1e-6, le=1e6)], ...], Field(max_length=10_000), BeforeValidator(_as_tuple)
+    ] = ()
+    clip_quantile: float = Field(0.5, gt=0, lt=1)
+    clip_lr: float = Field(0.2, gt=0, le=10)
+    count_weight: float = Field(0.5, ge=1e-3, le=100)
+    clip_min: float = Field(1e-4, ge=1e-6, le=1e6)
+    clip_max: float = Field(1e4, ge=1e-6, le=1e6)
+    rounding: Literal["nearest", "conditional"] = "nearest"
     inner_lr: float = Field(1.0, gt=0)
     inner_steps: int = Field(1, ge=1, le=100)
     support_slots: int = Field(48, ge=1, le=100_000)

@@ -10,13 +10,14 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedmeta_privacy import gdp
 from fedmeta_privacy.calibration import Release
+from fedmeta_privacy.clipping import Clipping
 from fedmeta_privacy.encoding import IntegerEncoding
 from fedmeta_privacy.errors import PlanError, SurplusRefused
 from fedmeta_privacy.events import DiscreteGaussianSum
@@ -24,8 +25,9 @@ from fedmeta_privacy.ledger import Json, canonical, decimal
 from fedmeta_privacy.sensitivity import RoleSensitivity
 from fedmeta_privacy.surplus import SurplusNoise
 
+from .clip_plan import clipping_of, largest_of_row
 from .hiding import Hiding, hiding_for
-from .mechanism import InnerRelease, claim_of, inner_counts, inner_releases, upload_sensitivity
+from .mechanism import InnerRelease, claim_of, inner_counts, inner_releases, rounding_cost, upload_sensitivity
 from .noise_plan import Counted, UploadNoise, plan_noise
 from .plan import Plan
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 # Settings of the simulation alone: they change neither what a client sends nor what it means.
 _NOT_BEHAVIOUR = {"dropout", "seed"}
+# Settings that mean nothing unless another one calls for them.
+_ADAPTIVE_ONLY = {"clip_quantile", "clip_lr", "count_weight", "clip_min", "clip_max"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Schedule:
         inner: noisy sums inside each adaptation (mode noisy-inner).
         architecture: the network; None for the closed-form models, and for an auditor, who has its digest alone.
         network: SHA-256 of the network's description; None for the closed-form models.
+        layers: lengths of the network's named parameters, where they are clipped one by one; else ().
         behaviour_digest: SHA-256 of all settings that change what a client sends or what it means.
     """
 
@@ -66,6 +71,7 @@ class Schedule:
     inner: tuple[InnerRelease, ...] = ()
     architecture: Architecture | None = None
     network: bytes | None = None
+    layers: tuple[int, ...] = ()
     behaviour_digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +96,21 @@ class Schedule:
     def surplus(self) -> SurplusNoise | None:
         """The law of each site's noise where parts of it are removed; None where none are."""
         return self.noise.surplus
+
+    @property
+    def clipping(self) -> Clipping:
+        """How each row is clipped; of an adaptive rule the start."""
+        return clipping_of(self.plan, self.layers)
+
+    @property
+    def length(self) -> int:
+        """Coordinates of an upload: the model's, and with adaptive clipping a count."""
+        return self.encoding.dimension
+
+    @property
+    def rounding_cost(self) -> float:
+        """By which fraction rounding to steps raised the sensitivity, and with it the noise for one epsilon."""
+        return rounding_cost(self.release.l2_sensitivity, self.encoding, self.sensitivity.worst)
 
     @property
     def limit(self) -> float:
@@ -200,10 +221,8 @@ class Schedule:
 
     def behaviour(self) -> dict[str, Json]:
         """All settings that change what a client sends or what it means, as canonical JSON values."""
-        settings = self.plan.model_dump(exclude=_NOT_BEHAVIOUR)
-        body: dict[str, Json] = {
-            name: decimal(value) if isinstance(value, float) else value for name, value in settings.items()
-        }
+        settings = self.plan.model_dump(exclude=_NOT_BEHAVIOUR | _meaningless(self.plan))
+        body: dict[str, Json] = {name: _spelled(value) for name, value in settings.items()}
         body |= {
             "clients": self.clients,
             "dropout_fraction": decimal(self.plan.dropout_assumed),  # as it counts, so that the graph follows from it
@@ -234,11 +253,27 @@ class Schedule:
                 "honest_scale": decimal(self.surplus.honest_scale),
                 "scales": [decimal(scale) for scale in self.surplus.scales],
             }
+        if self.layers:
+            body["layers"] = list(self.layers)
         return body
 
     def behaviour_hash(self, model: bytes) -> bytes:
         """Binds the model and the whole behaviour into the masks: two versions never cancel."""
         return hashlib.sha256(b"sfm-behaviour/1" + self.behaviour_digest + model).digest()
+
+
+def _spelled(value: Any) -> Json:
+    if isinstance(value, tuple):
+        return [decimal(one) for one in value]
+    return decimal(value) if isinstance(value, float) else value
+
+
+def _meaningless(plan: Plan) -> set[str]:
+    """Settings that change nothing under this plan; what is left out reads as its default."""
+    unused = set() if plan.clipping == "adaptive" else set(_ADAPTIVE_ONLY)
+    unused |= set() if plan.clipping == "per-layer" else {"layer_weights"}
+    unused |= {"clipping"} if plan.clipping == "flat" else set()
+    return unused | ({"rounding"} if plan.rounding == "nearest" else set())
 
 
 # Asked for many times a round with the same few arguments.
@@ -253,11 +288,12 @@ def make_schedule(
     codebook_hash: bytes = bytes(32),
     architecture: Architecture | None = None,
     network: bytes | None = None,
+    layers: tuple[int, ...] = (),
 ) -> Schedule:
     """Work out a plan for `clients` sites and a model of `dimension` parameters.
 
     `architecture` is the network of a mode that takes any; the closed-form models of mode bounded-glm have none. Who
-    only checks the numbers gives its digest as `network` instead.
+    only checks the numbers gives its digest as `network` instead, and its `layers` where they are clipped one by one.
 
     Raises:
         PlanError: the plan has no guarantee, or cannot run; the reason is in the text.
@@ -272,14 +308,18 @@ def make_schedule(
     hiding = hiding_for(plan, clients)
     _check_delta(plan, clients)
     if architecture is not None:
-        network = architecture.digest
+        network, layers = architecture.digest, architecture.lengths
         if architecture.dimension != dimension:
             raise PlanError(
                 f"the network has {architecture.dimension} parameters, not {dimension}", "state its own number"
             )
     row = claim_of(plan, network=network is not None)
     _check_model(plan, dimension, network=network is not None)
-    sensitivity = upload_sensitivity(plan, row, dimension)
+    layers = layers if plan.clipping == "per-layer" else ()
+    if layers and sum(layers) != dimension:
+        raise PlanError(f"layers of {sum(layers)} parameters in a network of {dimension}", "state its own layers")
+    rule = clipping_of(plan, layers)
+    sensitivity = upload_sensitivity(plan, row, rule, dimension)
     shared = len(inner_counts(plan)) < 2
     if not shared and plan.dropout_noise == "surplus":
         raise SurplusRefused(
@@ -288,13 +328,13 @@ def make_schedule(
             "use algorithm fomaml, or over-provision",
         )
     survivors = _planned_survivors(plan, hiding)
-    largest = plan.unit_slots * (sensitivity.query if plan.mode == "bounded-glm" else plan.clip_norm)
+    largest = plan.unit_slots * (sensitivity.query if plan.mode == "bounded-glm" else largest_of_row(rule))
     noise = plan_noise(
         plan,
         hiding,
         sensitivity=sensitivity.worst,
         largest=largest,
-        dimension=dimension,
+        dimension=dimension + rule.extra_coordinates,
         inner=sum(count for count, _ in inner_counts(plan)),
         planned=hiding.honest(survivors) if shared else 1,
         floor=hiding.floor_honest if shared else 1,
@@ -319,6 +359,7 @@ def make_schedule(
         inner=inner,
         architecture=architecture,
         network=network,
+        layers=layers,
     )
 
 

@@ -27,6 +27,12 @@ MODES = {
     "task-is-person": "each task's meta-gradient is clipped once; whatever happens inside a task is inside it",
     "client-vector": "each site's whole vector is clipped once",
 }
+CLIPPED = {
+    "flat": "",
+    "per-layer": "; each layer to its own norm, clip_norm together",
+    "adaptive": "; to a public norm that starts at clip_norm and follows a noisy count in the same sum; sensitivity "
+    "and noise are in multiples of it",
+}
 VIEWS_SEE = {
     "server": "every sum (or upload, without masking), less the noise of the sites that may work with the server",
     "member": "every round's model, knowing one member's own noise",

@@ -17,6 +17,7 @@ from . import profile
 from .disclosed_text import (
     ACTORS,
     ADJACENCIES,
+    CLIPPED,
     MODES,
     NOT_COVERED,
     UNITS,
@@ -166,7 +167,7 @@ def _mechanism(record: RunRecord, said: Statements) -> dict[str, Field]:
     scale, step = record.number("scale"), record.number("step")
     worst = max((float(record.sensitivity.get(role, 0)) for role in ("support", "query")), default=0.0)
     return {
-        "clipped": MODES.get(record.mode, record.mode),
+        "clipped": MODES.get(record.mode, record.mode) + CLIPPED.get(str(record.settings.get("clipping", "flat")), ""),
         "clip_norm": or_gap(record.number("clip_norm"), "not in the ledger"),
         "sensitivity": dict(record.sensitivity) or gap("not in the ledger"),
         "noise_distribution": f"{record.settings.get('noise', 'discrete Gaussian')} on integers, added before masking"

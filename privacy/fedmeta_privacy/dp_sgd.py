@@ -30,6 +30,7 @@ from .encoding import IntegerEncoding  # noqa: E402
 from .errors import PlanError, TooManyRecords, UnsupportedEvent  # noqa: E402
 from .events import DiscreteGaussianSum, Event, Gaussian, NonPrivate, PoissonGaussian  # noqa: E402
 from .noise import DiscreteGaussian, Words  # noqa: E402
+from .rounding import ConditionalRounding  # noqa: E402
 
 
 class _IntegerNoise:
@@ -47,6 +48,7 @@ class _IntegerNoise:
             raise PlanError("a parameter is not float64, and narrower clipping exceeds its norm", "use float64")
         self.encoding = encoding
         self.noise = noise
+        self.rounding: ConditionalRounding | None = None
         self.words: Words | None = None
         self.marks: float | None = None
         self.released: NDArray[np.int64] | None = None
@@ -60,11 +62,15 @@ class _IntegerNoise:
             parts.append(summed.detach().reshape(-1).numpy())
         if self.marks is not None:
             parts.append(np.array([self.marks]))
-        steps = self.encoding.encode(np.concatenate(parts))
+        if self.words is None and not (self.noise is None and self.rounding is None):
+            raise RuntimeError("no keystream was given for this step")
+        vector = np.concatenate(parts)
+        if self.rounding is not None:
+            steps = self.rounding.round(vector, cast(Words, self.words))
+        else:
+            steps = self.encoding.encode(vector)
         if self.noise is not None:
-            if self.words is None:
-                raise RuntimeError("no keystream was given for this step")
-            steps = steps + self.noise.sample(steps.size, self.words)
+            steps = steps + self.noise.sample(steps.size, cast(Words, self.words))
         self.words = self.marks = None
         self.released = steps
         start = 0
@@ -137,6 +143,8 @@ class ClippedNoisySum:
         goes on, but never a key. A row that is not finite counts as zero; nothing observable depends on it.
     Shapes: rows (m, d) float64, or an iterable of (m_k, d) blocks, two of them held at a time, to
         (encoding.dimension,) int64, in steps; encoding.dimension = d + clipping.extra_coordinates.
+    `rounding`, for a whole client under zero-out, takes the place of rounding to the nearest step; the sensitivity is
+        then its own. It takes its words ahead of the noise, the same number whatever the rows.
     Opacus clips: `DPOptimizer` for flat and adaptive, `DPPerLayerOptimizer` for per-layer. Not its AdaClip, which
         divides by the number of rows that there truly were and fails on none.
 
@@ -158,7 +166,10 @@ class ClippedNoisySum:
         encoding: IntegerEncoding,
         noise: DiscreteGaussian | None,
         slots: int | None = None,
+        rounding: ConditionalRounding | None = None,
     ) -> None:
+        if rounding is not None and (rounding.step, rounding.dimension) != (encoding.step, encoding.dimension):
+            raise PlanError("the rounding is of another encoding", "make both of one step and dimension")
         if (clip_norm is None) == (clipping is None):
             raise PlanError("either clip_norm or clipping must be given", "pass one of them")
         self.clipping: Clipping = FlatClip(cast(float, clip_norm)) if clipping is None else clipping
@@ -178,6 +189,7 @@ class ClippedNoisySum:
         else:
             norm = 1.0 if isinstance(self.clipping, AdaptiveClip) else self.clipping.clip_norm
             self._optimizer = IntegerNoiseOptimizer(inner, max_grad_norm=norm, encoding=encoding, noise=noise)
+        self._optimizer.rounding = rounding
 
     def set_clip_norm(self, clip_norm: float) -> None:
         """Move an adaptive norm to the announced C_t, within the rule's limits."""

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
+from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.errors import PrivacyError
 from fedmeta_privacy.ledger import Json, Line
 
+from ..clip_plan import reachable
 from ..errors import AuditRefused, UserError
 from ..federation.statements import accountant_terms, same, terms
 from ..plan import Plan
@@ -35,6 +38,7 @@ def schedule_of(opening: Line) -> Schedule:
             clients=_integer(stated["clients"]),
             dimension=_integer(stated["dimension"]),
             codebook_hash=bytes.fromhex(str(stated["codebook"])),
+            layers=tuple(_integer(length) for length in _list(stated.get("layers", []))),
             network=None if stated["architecture"] is None else bytes.fromhex(str(stated["architecture"])),
         )
     except (KeyError, ValueError, TypeError, UserError, OverflowError) as error:
@@ -56,6 +60,14 @@ def _restored(settings: dict[str, object], stated: Mapping[str, Json]) -> dict[s
 def _number(name: str, value: Json) -> object:
     if name in _FLOATS and isinstance(value, str) and value != "none":
         return float(value)
+    if name in _FLOATS and isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(float(str(one)) for one in value)
+    return value
+
+
+def _list(value: Json) -> Sequence[Json]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError("not a list")
     return value
 
 
@@ -88,7 +100,43 @@ def check_terms(lines: list[Line], schedule: Schedule, found: Findings) -> None:
         if others:
             what = f"the executed round is not the stated behaviour's: {others}"
             found.add(Verdict.CLAIM_TOO_SMALL, _CHECK, line.number, what)
+    _check_clip_norms(lines, schedule, found)
     found.looked(_CHECK, f"delta {schedule.plan.delta!r}, noise and sensitivity worked out from the settings")
+
+
+def _check_clip_norms(lines: list[Line], schedule: Schedule, found: Findings) -> None:
+    """Each round's C_t against the one before: the plan's start, its limits, and one step for each opened sum.
+
+    Whether a C_t follows from the round's noisy count cannot be told: sums are not in the ledger. The guarantee does
+    not hang on it, but no site that follows the protocol uploads under another one.
+    """
+    rule = schedule.clipping
+    rounds = [line for line in lines if line.entry["type"] == "round"]
+    if not isinstance(rule, AdaptiveClip):
+        for line in rounds:
+            if "clip_norm" in body_of(line):
+                found.add(Verdict.TAMPERED, "clip norms", line.number, "a norm of a rule that is not this run's")
+        return
+    sums = 0  # opened since `rule`
+    for line in rounds:
+        stated = body_of(line).get("clip_norm")
+        low, high = reachable(rule, sums)
+        norm = _finite(stated)
+        if norm is None or not low <= norm <= high:
+            what = f"C_t is {str(stated)[:40]}, where the plan and the rounds before allow {low:.6g} to {high:.6g}"
+            found.add(Verdict.TAMPERED, "clip norms", line.number, what)
+            sums += 1
+            continue
+        rule, sums = rule.at(norm), 1 if body_of(line).get("survivors") else 0
+    found.looked("clip norms", f"{len(rounds)} rounds; bounds only, since the sums that move C_t are not in the ledger")
+
+
+def _finite(stated: Json) -> float | None:
+    try:
+        number = float(stated) if isinstance(stated, str) else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _check_sampling(stated: Mapping[str, Json], line: Line, found: Findings) -> None:

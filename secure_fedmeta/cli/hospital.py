@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .._version import __version__
-from ..guarantee import downgrade_line, show
+from ..guarantee import downgrade_line, rounding_line, show
 from .epsilon import Format
 from .live import RoundLog
 
@@ -127,6 +127,8 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
         said["noise"] = (
             f"discrete Gaussian of {schedule.scale:g} steps of {schedule.encoding.step:.3g} a site ({roles})"
         )
+        if costly := rounding_line(schedule):
+            said["rounding"] = f"[yellow]{costly}[/]"
         if schedule.surplus is not None:
             said["surplus"] = (
                 f"{schedule.surplus_parts} parts a site besides; those that no dropout calls for are taken off the sum"

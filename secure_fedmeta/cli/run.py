@@ -46,6 +46,9 @@ def run(
     dropout_noise: Annotated[
         str | None, typer.Option(help="over-provision, or surplus: extra noise is taken off again. [over-provision]")
     ] = None,
+    clipping: Annotated[
+        str | None, typer.Option(help="flat; for networks also per-layer and adaptive (persons, sites). [flat]")
+    ] = None,
     algorithm: Annotated[str | None, typer.Option(help="maml or fomaml. [maml]")] = None,
     aggregation: Annotated[str | None, typer.Option(help="mask, or none to compare. [mask]")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes data, split and dropouts; never keys or noise. [0]")] = None,
@@ -75,6 +78,7 @@ def run(
         "threshold": threshold,
         "planned_survivors": planned_survivors,
         "dropout_noise": dropout_noise,
+        "clipping": clipping,
         "algorithm": algorithm,
         "aggregation": aggregation,
         "seed": seed,

@@ -14,17 +14,19 @@ from fedmeta_crypto import ClientSession, Entropy, Keystream, Step
 from fedmeta_crypto.errors import OutOfOrder, PlanRefused
 from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
 from fedmeta_privacy.budget import GdpFilter
+from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.errors import BudgetExceeded, JournalRolledBack
 from fedmeta_privacy.noise import DiscreteGaussian
 from fedmeta_privacy.surplus import samplers
 
+from ..clip_plan import within_reach
 from ..entropy import noise_key
 from ..schedule import Schedule
 from . import plain
 from .contribution import Data, check_data, contribution_of
 from .identities import Credentials
-from .model import model_digest, model_from_bytes
+from .model import announced_from_bytes, model_digest
 from .statements import COMMITMENT_BYTES
 from .surplus import own_parts
 from .witness import Head, Witness
@@ -86,7 +88,13 @@ class SiteClient:
         noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
         if schedule.surplus is not None:
             noise = samplers(schedule.surplus.scales)[0]
-        self._release = ClippedNoisySum(clip_norm=schedule.plan.clip_norm, encoding=schedule.encoding, noise=noise)
+        self._release = ClippedNoisySum(
+            clipping=schedule.clipping,
+            encoding=schedule.encoding,
+            noise=noise,
+            slots=schedule.plan.unit_slots,
+            rounding=schedule.noise.rounding,
+        )
         # The newest round seen, charged or not: a replayed announcement is refused.
         self._last_round = max(last_round, budget.last_round)
 
@@ -122,7 +130,7 @@ class SiteClient:
         own = self._credentials
         policy = schedule.hiding.policy(
             schedule.plan,
-            dimension=schedule.dimension,
+            dimension=schedule.length,
             last_round=self._last_round,
             seen_sessions=self._seen_sessions,
             people=None if own is None else own.people,
@@ -133,9 +141,11 @@ class SiteClient:
             message, client_id=self.client_id, policy=policy, identity=identity, entropy=self._entropy
         )
         parameters = session.parameters
-        theta = model_from_bytes(parameters.body, schedule.dimension)
+        rule = schedule.clipping
+        adaptive = isinstance(rule, AdaptiveClip)
+        theta, clip_norm = announced_from_bytes(parameters.body, schedule.dimension, adaptive=adaptive)
         stated = (parameters.length, parameters.modulus_bits, len(parameters.cohort), parameters.threshold)
-        expected = (schedule.dimension, schedule.encoding.modulus_bits, schedule.clients, schedule.threshold)
+        expected = (schedule.length, schedule.encoding.modulus_bits, schedule.clients, schedule.threshold)
         if stated != expected or parameters.behaviour_hash != schedule.behaviour_hash(parameters.body):
             raise PlanRefused(
                 f"round {parameters.round} was announced for another plan, codebook or model",
@@ -144,6 +154,13 @@ class SiteClient:
         if parameters.round > schedule.plan.rounds:
             raise PlanRefused(
                 f"round {parameters.round} of {schedule.plan.rounds} planned ones", where=f"site {self.client_id}"
+            )
+        if isinstance(rule, AdaptiveClip) and not (
+            clip_norm is not None and within_reach(rule, clip_norm, parameters.round - 1)
+        ):
+            raise PlanRefused(
+                f"round {parameters.round} announces a clip norm that the plan cannot have come to",
+                where=f"site {self.client_id}",
             )
         if schedule.scale is not None and not self.budget.affords(schedule.floor_shift):
             spent = self.budget.spent
@@ -157,6 +174,9 @@ class SiteClient:
             behaviour=parameters.behaviour_hash,
             model=model_digest(theta),
         )
+        if clip_norm is not None:
+            self._release.set_clip_norm(clip_norm)
+            self._witness.clipped_to(clip_norm)
         return session.advertise_keys() if schedule.masked else self._upload(session)
 
     def _upload(self, session: ClientSession, seeds: tuple[bytes, ...] = ()) -> Step:
@@ -173,7 +193,7 @@ class SiteClient:
             words = Keystream(key).words
         steps = self._release(self._contribution.units(theta, words), words)
         if schedule.surplus is not None:
-            own, dimension = schedule.surplus, schedule.dimension
+            own, dimension = schedule.surplus, schedule.length
             steps = steps + own_parts(own, seeds, session=session.session, dimension=dimension)
         steps = self._contribution.finish(steps, words)
         vector = schedule.encoding.to_ring(steps)

@@ -57,10 +57,11 @@ class Persons(_Plain):
     """Mode task-is-person: each person's meta-gradient. Mode client-vector: one task, which is the whole site."""
 
     def __init__(self, engine: Engine, tasks: tuple[Task, ...]) -> None:
-        self._engine, self._tasks = engine, tasks
+        self._engine = engine
+        self._tasks = tuple(task for task in tasks if len(task.support_labels) + len(task.query_labels))
 
     def units(self, theta: Float, words: Words | None) -> Float:  # noqa: ARG002
-        """One row a task."""
+        """One row a task; none for a task without any record, which is an empty slot and not a unit within the norm."""
         check_model(theta)
         return self._engine.meta_gradients(theta, self._tasks)
 

@@ -6,9 +6,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmeta_privacy.clipping import AdaptiveClip, Clipping
+
 from ..plan import Plan
 
 Float = NDArray[np.float64]
+
+
+def in_units(decoded: Float, rule: Clipping, *, slots: int) -> tuple[Float, Clipping]:
+    """The gradient sum (P,) in its own units, and the rule of the next round: an adaptive one moves by the noisy count.
+
+    `slots` are the survivors' registered ones, a public number; the fraction is never over a true count.
+
+    Example:
+        >>> rule = AdaptiveClip(clip_norm=2.0, count_weight=0.2)
+        >>> gradients, moved = in_units(np.array([3.0, 10.0]), rule, slots=100)  # all within: the norm goes down
+        >>> gradients.tolist(), moved.clip_norm < 2.0
+        ([6.0], True)
+    """
+    if not isinstance(rule, AdaptiveClip):
+        return decoded, rule
+    gradients, count = rule.split(decoded)
+    return gradients, rule.after(count, slots=slots)
 
 
 class OuterOptimizer:

@@ -23,6 +23,7 @@ from fedmeta_crypto import (
 from fedmeta_crypto.errors import BadShare, OutOfOrder, Unexpected
 from fedmeta_crypto.records import MAX_RECORD_BYTES
 from fedmeta_crypto.secagg.step import PhaseClosed, RecordCountersigned, SharesCorrected, SumOpened
+from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.errors import UnsafeModel
 from fedmeta_privacy.ledger import Json, LedgerChain, Statement
 from fedmeta_privacy.sensitivity import check_model
@@ -33,8 +34,8 @@ from ..schedule import Schedule
 from .accounts import Accounts, Spent
 from .conduct import Conduct, answered_dealers, missing_shares
 from .identities import Credentials
-from .model import model_digest, model_to_bytes
-from .outer import OuterOptimizer
+from .model import announced_to_bytes, model_digest
+from .outer import OuterOptimizer, in_units
 from .plain import PlainSum
 from .statements import COMMITMENT_BYTES, RECENT_HEADS, RoundFacts, round_body
 from .surplus import surplus_parts
@@ -93,6 +94,8 @@ class Server:
             survivors=schedule.planned_survivors,
             start=schedule.start,
         )
+        self.clipping = schedule.clipping  # of the next round: an adaptive one moves
+        self._clip_norm: float | None = None  # as announced
         self.accounts = Accounts(schedule, cohort)
         self.round = 0
         self.closed: RoundClosed | None = None
@@ -162,7 +165,8 @@ class Server:
         schedule = self.schedule
         self.round += 1
         self.closed = None
-        body = model_to_bytes(self.outer.theta)
+        self._clip_norm = self.clipping.clip_norm if isinstance(self.clipping, AdaptiveClip) else None
+        body = announced_to_bytes(self.outer.theta, self._clip_norm)
         self._before = model_digest(self.outer.theta)
         self._pending, self._noise, self._agreed = None, {}, ""
         parameters = self._parameters = self._parameters_of(body)
@@ -170,7 +174,7 @@ class Server:
         self._asked, self._opened = frozenset(), ()
         self._pairs, self._mask_set, self._answers, self._advertised = set(), (), {}, set()
         if not schedule.masked:
-            self._plain = PlainSum(parameters.session, self.cohort, schedule.dimension)
+            self._plain = PlainSum(parameters.session, self.cohort, schedule.length)
             self._asked = frozenset(self.cohort)
             message = parameters.to_message()
             return Step(send=tuple(Outgoing(site, message) for site in self.cohort))
@@ -190,7 +194,7 @@ class Server:
             threshold=schedule.threshold,
             min_survivors=hiding.min_survivors,
             modulus_bits=schedule.encoding.modulus_bits,
-            length=schedule.dimension,
+            length=schedule.length,
             behaviour_hash=schedule.behaviour_hash(body),
             server_nonce=self._entropy(32),
             body=body,
@@ -302,7 +306,7 @@ class Server:
             opened.surplus,
             dropped=len(opened.dropped),
             session=session.session,
-            dimension=self.schedule.dimension,
+            dimension=self.schedule.length,
         )
         return encoding.to_ring(opened.total.astype(np.int64) - removed)
 
@@ -319,9 +323,11 @@ class Server:
             self._close((), aborted="no site answered")
             return Step()
         self.last_sum = self.schedule.encoding.from_ring(total)
+        slots = len(survivors) * self.schedule.plan.unit_slots
         decoded = self.schedule.encoding.decode(self.last_sum)
-        theta = self.outer.step(decoded)
-        statement = self._state(survivors, aborted=None, norm=float(np.linalg.norm(decoded)))
+        gradients, self.clipping = in_units(decoded, self.clipping, slots=slots)
+        theta = self.outer.step(gradients)
+        statement = self._state(survivors, aborted=None, norm=float(np.linalg.norm(gradients)))
         try:
             check_model(theta)
         except UnsafeModel as error:
@@ -382,6 +388,7 @@ class Server:
             noise=self._noise,
             model_before=self._before,
             model=model_digest(self.outer.theta),
+            clip_norm=self._clip_norm,
         )
         body = round_body(
             schedule, facts, books=self.accounts.books(), views=spent.as_views(), heads=tuple(self._heads)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fedmeta_privacy.ledger import Json, canonical, decimal
 
 from .._version import __version__
+from ..clip_plan import clip_terms
 from ..schedule import Schedule
 
 # Books are kept in whole units of the budget's shift, each round rounded up, so that everybody adds to the same sum.
@@ -47,9 +48,10 @@ def terms(schedule: Schedule) -> dict[str, Json]:
             "surplus": None if schedule.surplus is None else [decimal(scale) for scale in schedule.surplus.scales],
             "step": decimal(schedule.encoding.step),
             "modulus_bits": schedule.encoding.modulus_bits,
+            "rounding": {"how": plan.rounding, "cost": decimal(schedule.rounding_cost)},
             "rng": "from the seed" if plan.insecure_reproducible else "AES-CTR, a fresh key a round",
         },
-        "clip": {"how": "flat", "norm": decimal(plan.clip_norm)},
+        "clip": clip_terms(schedule.clipping, plan),
         "sensitivity": decimal(schedule.release.l2_sensitivity),
         "strength": hiding.name,
         "invited": schedule.clients,
@@ -113,6 +115,7 @@ class RoundFacts:
         shift: squared shift of the round; None without a sum.
         noise: each survivor's commitment to its noise key, hex.
         model_before, model: SHA-256 of the models.
+        clip_norm: C_t as announced, public; None unless clipping is adaptive.
     """
 
     session: str
@@ -132,6 +135,7 @@ class RoundFacts:
     noise: Mapping[int, str]
     model_before: str
     model: str
+    clip_norm: float | None = None
 
 
 def round_body(
@@ -147,7 +151,7 @@ def round_body(
     findings = [text[:300] for text in facts.findings[:MOST_FINDINGS]]
     if len(facts.findings) > MOST_FINDINGS:
         findings.append(f"and {len(facts.findings) - MOST_FINDINGS} more")
-    return {
+    body: dict[str, Json] = {
         "session": facts.session,
         "agreed": facts.agreed,
         "behaviour": facts.behaviour,
@@ -174,6 +178,9 @@ def round_body(
         "epsilon_lower": decimal(0.0) if schedule.private else "none",
         "heads": list(heads),
     }
+    if facts.clip_norm is not None:  # what was clipped and counted is in no line: C_t follows from noisy sums alone
+        body["clip_norm"] = decimal(facts.clip_norm)
+    return body
 
 
 def same(stated: object, expected: Json) -> bool:

@@ -86,6 +86,7 @@ class _Round:
     behaviour: str
     model: str
     commitment: str | None = None
+    clip_norm: str | None = None
     survivors: tuple[int, ...] = ()
     honest: int = 0
     shift: float = 0.0
@@ -121,6 +122,11 @@ class Witness:
         """The upload's noise was committed to."""
         if self._now is not None:
             self._now.commitment = commitment
+
+    def clipped_to(self, clip_norm: float) -> None:
+        """The announcement named this C_t; the line must name it too."""
+        if self._now is not None:
+            self._now.clip_norm = decimal(clip_norm)
 
     def settled(self, survivors: Sequence[int], *, honest: int, shift: float) -> None:
         """The survivors are proved; so many of their noises count."""
@@ -171,6 +177,7 @@ class Witness:
             "shift": decimal(now.shift),
             "charge": decimal(schedule.floor_shift),
             "model_before": now.model,
+            "clip_norm": now.clip_norm,
             "delta": decimal(schedule.plan.delta),
         }
 

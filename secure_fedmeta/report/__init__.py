@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..guarantee import downgrade_line, show
+from ..guarantee import downgrade_line, rounding_line, show
 
 if TYPE_CHECKING:
     from ..federation.server import RoundClosed
@@ -67,6 +67,7 @@ def _content(result: HospitalResult) -> dict[str, Any]:
         "made": None if plan.insecure_reproducible else datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "plan": plan,
         "schedule": schedule,
+        "rounding": rounding_line(schedule),
         "private": private,
         "spent": {view: show(value) if private else "none" for view, value in run.spent.as_views().items()},
         "second": None if run.second_opinion is None else show(run.second_opinion),

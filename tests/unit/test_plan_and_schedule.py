@@ -295,7 +295,8 @@ OTHER = {
     "tail_average": 0.25,
     "insecure_reproducible": True,
 }
-# These go together: a unit has its mode and its adjacency.
+# These go together: a unit has its mode and its adjacency, and a rule of clipping has settings of its own.
+PERSONS = {"mode": "task-is-person", "unit": "task"}
 MODES = [
     {"mode": "noisy-inner"},
     {"mode": "noisy-inner", "algorithm": "fomaml"},
@@ -305,6 +306,15 @@ MODES = [
     {"loss": "cross-entropy"},
     {"loss": "cross-entropy", "classes": 3},
     {"adjacency": "replace-one"},
+    PERSONS | {"clipping": "per-layer"},
+    PERSONS | {"clipping": "per-layer", "layer_weights": (1.0, 2.0)},
+    PERSONS | {"clipping": "adaptive"},
+    PERSONS | {"clipping": "adaptive", "clip_quantile": 0.4},
+    PERSONS | {"clipping": "adaptive", "clip_lr": 0.1},
+    PERSONS | {"clipping": "adaptive", "count_weight": 0.4},
+    PERSONS | {"clipping": "adaptive", "clip_min": 1e-3},
+    PERSONS | {"clipping": "adaptive", "clip_max": 1e3},
+    {"mode": "client-vector", "unit": "client", "adjacency": "zero-out", "rounding": "conditional"},
 ]
 
 

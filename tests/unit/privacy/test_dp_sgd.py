@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 
+from fedmeta_privacy.claims import Adjacency, Unit
 from fedmeta_privacy.clipping import AdaptiveClip, FlatClip, PerLayerClip, clip
 from fedmeta_privacy.dp_sgd import ClippedNoisySum, IntegerNoiseOptimizer
 from fedmeta_privacy.encoding import IntegerEncoding
 from fedmeta_privacy.errors import PlanError, TooManyRecords
 from fedmeta_privacy.noise import DiscreteGaussian
+from fedmeta_privacy.rounding import ConditionalRounding
 
 ENCODING = IntegerEncoding(2.0**-16, 5, 32)
 
@@ -205,3 +207,33 @@ def test_a_network_of_several_parameters():
     optimizer.pre_step()
     assert (optimizer.released == release(0.7)(rows, None)).all()
     assert [p.grad.shape for p in parameters] == [p.shape for p in parameters]
+
+
+def conditional(step=2.0**-10, dimension=2):
+    return ConditionalRounding(step, dimension, 1.0, Unit.CLIENT, Adjacency.ZERO_OUT)
+
+
+def test_conditional_rounding_takes_its_words_ahead_of_the_noise():
+    encoding = IntegerEncoding(step=2.0**-10, dimension=2, modulus_bits=32)
+    noise = DiscreteGaussian(100.0)
+    release = ClippedNoisySum(clip_norm=1.0, encoding=encoding, noise=noise, rounding=conditional())
+    row, stream = np.array([[0.3, 0.4]]), np.random.default_rng(0).integers(0, 2**64, 10_000, dtype=np.uint64)
+
+    def words(source):
+        left = iter(source)
+        return lambda n: np.array([next(left) for _ in range(n)], np.uint64)
+
+    given = words(stream)
+    rounded = conditional().round(row[0], given)
+    assert release(row, words(stream)).tolist() == (rounded + noise.sample(2, given)).tolist()
+    assert release(np.zeros((0, 2)), words(stream)).tolist() != [0, 0]
+
+
+def test_a_rounding_of_another_encoding_or_without_words_is_refused():
+    encoding = IntegerEncoding(step=2.0**-10, dimension=2, modulus_bits=32)
+    for other in (conditional(step=2.0**-9), conditional(dimension=3)):
+        with pytest.raises(PlanError, match="another encoding"):
+            ClippedNoisySum(clip_norm=1.0, encoding=encoding, noise=None, rounding=other)
+    release = ClippedNoisySum(clip_norm=1.0, encoding=encoding, noise=None, rounding=conditional())
+    with pytest.raises(RuntimeError, match="no keystream"):
+        release(np.zeros((1, 2)), None)
