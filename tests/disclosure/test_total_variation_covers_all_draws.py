@@ -13,7 +13,7 @@ from secure_fedmeta.schedule import make_schedule
 
 @pytest.mark.parametrize("dropout_noise", ["over-provision", "surplus"])
 def test_it_is_no_less_than_the_schedules(dropout_noise: str) -> None:
-    plan = Plan(rounds=5, dropout_fraction=0.3, dropout_noise=dropout_noise)
+    plan = Plan(rounds=5, delta=1e-4, dropout_fraction=0.3, dropout_noise=dropout_noise)
     schedule = make_schedule(plan, clients=20, dimension=31)
     record = SimpleNamespace(
         settings=schedule.behaviour(),
