@@ -5,10 +5,12 @@ Which bound is used follows from the events alone:
 
 - nothing sampled: the exact Gaussian curve; discrete sums by their own proved shift, never the continuous one's;
 - sampled, up to 16 kinds of rounds: dp_accounting's pessimistic privacy-loss distribution ("connect the dots",
-  Doroshenko et al. 2022, arXiv 2207.04380v2), which is never below the truth; all unsampled events enter it as one
-  Gaussian;
-- more kinds, or clients sampled before their records: `composition`, with the same discretisation and its own error
-  bound;
+  Doroshenko et al. 2022, arXiv 2207.04380v2); all unsampled events enter it as one Gaussian. Its discretisation is
+  never below the truth, but its Fourier transforms are not charged for their rounding: of n rounds they lose up to
+  n 2^-54 of delta (measured against the exact Gaussian curve), 1.4 % of epsilon at delta 1e-14. Here n 2^-49 is taken
+  off delta first;
+- more kinds, clients sampled before their records, or a delta of which that would be more than a thousandth:
+  `composition`, with the same discretisation and its own error bound;
 - Skellam sums and samples of fixed size: Renyi divergences (`rdp`), for which alone they have a proof.
 
 The number is an *odometer*: what decides whether a round may start is a filter of `budget`, since composing what an
@@ -45,6 +47,7 @@ from .events import (
 )
 
 DEFAULT_INTERVAL = 3e-4
+PLD_ROUNDING = 2.0**-49  # of delta, for each round; 37 times what was measured
 MOST_KINDS = 16  # of sampled rounds that dp_accounting composes in about a second
 
 # events, delta -> a lower bound of the true epsilon; from an accountant of another origin.
@@ -138,8 +141,12 @@ def _sampled_epsilon(events: Sequence[Event], delta: float, interval: float) -> 
     if capped:
         if any(keep < 1 for _, _, keep in kinds):
             raise UnsupportedEvent("capped cohorts beside sampled clients", "account for them separately")
-    elif len(kinds) > MOST_KINDS or any(keep < 1 for _, _, keep in kinds):
-        return _composed(kinds, shift, delta, total_variation(events)), f"composition of {len(kinds)} kinds of rounds"
+    else:
+        only = len(kinds) > MOST_KINDS or any(keep < 1 for _, _, keep in kinds)
+        if only or sum(kinds.values()) * PLD_ROUNDING > 1e-3 * delta:
+            upper = _composed(kinds, shift, delta, total_variation(events))
+            if only or math.isfinite(upper):
+                return upper, f"composition of {len(kinds)} kinds of rounds"
     upper = loss_distribution_epsilon(events, delta, interval=interval)
     return upper, f"dp-accounting {version('dp-accounting')} PLD at {interval:g}"
 
@@ -184,8 +191,12 @@ def loss_distribution_epsilon(events: Sequence[Event], delta: float, *, interval
             ),
             count,
         )
-    variation = total_variation(events)
-    return gdp.spend_variation(lambda left: float(accountant.get_epsilon(left)), delta, variation) * (1 + 1e-9)
+    rounding = PLD_ROUNDING * (1 + sum(kinds.values()) + sum(capped.values()))
+
+    def curve(left: float) -> float:
+        return float(accountant.get_epsilon(left - rounding)) if left > rounding else math.inf
+
+    return gdp.spend_variation(curve, delta, total_variation(events)) * (1 + 1e-9)
 
 
 def _grouped(events: Sequence[Event]) -> tuple[_Kinds, float, dict[CappedPoisson, int]]:

@@ -133,7 +133,7 @@ def _one_direction(pmfs: Sequence[LossPmf], made: Corners, delta: float, interva
     infinities = np.array([pmf.infinity for pmf in pmfs])
     infinite = float(made.count @ (made.weight * infinities[made.index]).sum(axis=1))
     shift = float(made.count.sum()) * max(pmf.shift for pmf in pmfs)
-    grid = np.arange(first, last + 1) * interval
+    grid = np.arange(first, last + 1, dtype=np.float64) * interval
     return _solve(law + rho, tilted.log_scale, theta, grid, delta, infinite + above) * (1 + 1e-12) + shift
 
 

@@ -89,7 +89,9 @@ def _variation(record: RunRecord) -> float | None:
     # at most two releases a step. All of it is some 1e-25: far below any delta, and counted generously.
     stated = record.number("total_variation") or 0.0
     releases = max(int(rounds), len(record.rounds)) * 2 * (int(record.settings.get("inner_steps") or 0) + 1)
-    return max(stated, Release(float(steps), int(dimension), int(clients)).variation(releases))
+    # A site's removable noise is one draw for its base and one for each of fewer parts than there are sites.
+    draws = int(clients) ** 2 if str(record.settings.get("dropout_noise")) == "surplus" else int(clients)
+    return max(stated, Release(float(steps), int(dimension), draws).variation(releases))
 
 
 def per_round(record: RunRecord) -> Field:
