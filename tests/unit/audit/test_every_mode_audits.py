@@ -14,6 +14,7 @@ from secure_fedmeta.run import federate
 KINDS = {name: {} for name in MODES} | {
     "surplus": {"dropout_noise": "surplus", "dropout": 0.1},
     "surplus person": {"dropout_noise": "surplus"},
+    "dropouts": {"rounds": 5, "dropout": 0.15},
     "colluders": {"colluders": 1, "dropout_fraction": 0.2},
     "tail average": {"tail_average": 0.5},
     "semi-malicious": {"strength": "semi-malicious"},
