@@ -26,7 +26,7 @@ _RUN = {
 _ROUND = {
     "session", "agreed", "behaviour", "terms", "cohort", "asked", "answered", "survivors", "votes", "aborted",
     "false_shares", "findings", "excluded", "honest", "shift", "charge", "books", "noise", "model_before", "model",
-    "delta", "epsilon", "epsilon_lower", "heads",
+    "delta", "epsilon", "epsilon_lower", "heads", "clip_norm",
 }
 _END = {
     "stopped", "model", "excluded", "guarantee", "delta", "epsilon", "accountant", "second_accountant", "at",
