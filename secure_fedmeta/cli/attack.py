@@ -78,7 +78,10 @@ def _lines(report: AttackReport) -> list[str]:
         verdict = "SUCCEEDS" if figure.succeeded else "fails"
         lines.append(f"  {figure.observed}; the attacker knows {figure.attacker}: the attack {verdict}")
         for name, value in figure.measures.items():
-            limit = f"  (epsilon allows at most {figure.limits[name]:.3f})" if name in figure.limits else ""
+            limit = ""
+            if name in figure.limits:
+                # The limit is exact; what was found is an estimate, and may lie above it by chance.
+                limit = f"  (epsilon allows at most {figure.limits[name]:.3f}; estimated from {figure.trials} trials)"
             lines.append(f"      {name}: {value:.3f}{limit}")
     lines.append(f"Mind: {report.caveat}")
     return lines
