@@ -56,7 +56,8 @@ def test_unequal_rounds_against_the_loss_distribution(classes):
     events = [PoissonGaussian(float(z), float(q)) for z, q in zip(noise, sampling, strict=True)]
     theirs = accountant.loss_distribution_epsilon(events, 1e-6, interval=1e-3)
     ours = composed_epsilon(rounds(noise, sampling), 1e-6, classes=classes)
-    assert theirs * (1 - 1e-3) <= ours <= theirs * (1.01 if classes > 16 else 1.05)
+    # Sixteen corners are too few for such a spread: still no less than the truth, but not tight.
+    assert theirs * (1 - 1e-3) <= ours <= theirs * (1.01 if classes > 16 else 1.1)
 
 
 @pytest.mark.long
@@ -68,11 +69,10 @@ def test_thousands_of_unequal_rounds_are_loose_by_less_than_one_percent():
 
 
 def test_a_few_unequal_rounds_against_the_loss_distribution():
-    """A handful of rounds is up to 6 % loose: `accountant` gives these to dp-accounting."""
     noise, sampling = unequal(6)
     events = [PoissonGaussian(float(z), float(q)) for z, q in zip(noise, sampling, strict=True)]
     theirs = accountant.loss_distribution_epsilon(events, 1e-6, interval=1e-3)
-    assert theirs * (1 - 1e-3) <= composed_epsilon(rounds(noise, sampling), 1e-6) <= theirs * 1.06
+    assert theirs * (1 - 1e-3) <= composed_epsilon(rounds(noise, sampling), 1e-6) <= theirs * 1.01
 
 
 @pytest.mark.long
