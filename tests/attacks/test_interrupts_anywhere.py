@@ -35,6 +35,14 @@ def books_are_whole(out):
     return entries
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """A process started in the background may have inherited "ignore"."""
+    held = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, held)
+
+
 @pytest.fixture
 def alarm():
     """Press Ctrl-C after that many seconds, wherever the program is."""
