@@ -117,7 +117,7 @@ class SiteStorage:
         self._then: list[tuple[Appender, bytes]] = []  # to be written once the disk has what it speaks of
         try:
             self._restore()
-        except Exception:
+        except BaseException:  # whatever it was goes on; only the locks on the files are let go of
             self._release()
             raise
         self._disks = disks
