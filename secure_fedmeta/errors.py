@@ -10,6 +10,7 @@
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
     ├── ModelRefused   SFM-114  a network that cannot be run with a guarantee
+    ├── AlgorithmRefused SFM-117 a setting of a meta-learning algorithm, or one that it cannot use
     ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
     ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
     ├── AuditRefused   SFM-122  a run that cannot be audited at all
@@ -83,6 +84,12 @@ class ModelRefused(UserError):
     """A network that cannot be run with a guarantee, or not in the way that was asked for."""
 
     code = "SFM-114"
+
+
+class AlgorithmRefused(UserError):
+    """A setting of a meta-learning algorithm that is out of range, or that the algorithm has no use for."""
+
+    code = "SFM-117"
 
 
 class StatementRefused(UserError):
