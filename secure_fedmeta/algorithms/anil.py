@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -91,7 +92,7 @@ class Anil:
 
     def __post_init__(self) -> None:
         ends = [0, *(end for span in self.head for end in span), self.length]
-        ordered = all(a <= b for a, b in zip(ends, ends[1:], strict=False)) and all(a < b for a, b in self.head)
+        ordered = all(a <= b for a, b in pairwise(ends)) and all(a < b for a, b in self.head)
         if not self.head or not ordered:
             raise AlgorithmRefused(
                 f"the head {str(self.head)[:60]} does not lie in a vector of {self.length}", "anil", "use `head_of`"

@@ -78,7 +78,7 @@ class MetaSgd:
         size = sum(self.lengths)
         at, rates = theta[..., :size], theta[..., size:]
         if self.per_tensor:
-            each = zip(rates.split(1, dim=-1), self.lengths, strict=True)
+            each = zip(torch.split(rates, 1, dim=-1), self.lengths, strict=True)
             rates = torch.cat([rate.expand(*rate.shape[:-1], length) for rate, length in each], dim=-1)
         slope = grad(losses.support)
         for _ in range(self.count):
