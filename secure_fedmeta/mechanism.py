@@ -27,10 +27,16 @@ from fedmeta_privacy.claims import Adjacency, Circumstances, Claim, Mode, Networ
 from fedmeta_privacy.clipped_sum import clipped_sum_sensitivity
 from fedmeta_privacy.clipping import Clipping
 from fedmeta_privacy.encoding import NARROW_COST, ROUNDING_COST, IntegerEncoding, choose_step
-from fedmeta_privacy.errors import PlanError
+from fedmeta_privacy.errors import PlanError, UnprovedAdaptation
 from fedmeta_privacy.glm_losses import LOGISTIC, SOFTMAX
 from fedmeta_privacy.noise import REACH_IN_SCALES
-from fedmeta_privacy.sensitivity import Order, RoleSensitivity, check_adaptation, glm_sensitivity
+from fedmeta_privacy.sensitivity import (
+    Order,
+    RoleSensitivity,
+    check_adaptation,
+    displacement_sensitivity,
+    glm_sensitivity,
+)
 
 from .clip_plan import check_clipping, row_sensitivity
 from .plan import Plan
@@ -104,19 +110,49 @@ def claim_of(plan: Plan, *, network: bool) -> Claim:
     """The plan's row of the claim table, checked in all three views.
 
     Raises:
-        UnsupportedClaim: with the reason.
+        UnsupportedClaim, UnprovedAdaptation: with the reason.
     """
+    _check_adaptation(plan)
     if plan.mode == "bounded-glm" and plan.clipping == "per-layer":
         raise PlanError("per-layer clipping in mode bounded-glm, whose model has one layer", "clip flat")
     inner = plan.mode == "noisy-inner"
     given = Circumstances(
         network=Network.ANY if network or inner else Network.GLM,
-        second_order=plan.algorithm == "maml",
+        second_order=plan.second_order,
         private_hessian=inner,
     )
     rows = [claim(Unit(plan.unit), view, Adjacency(plan.adjacency), Mode(plan.mode), given) for view in View]
     check_clipping(plan)
     return rows[0]
+
+
+# Beside the adaptation's own noise, only these read nothing else of the support records.
+_NOISY_INNER = ("maml", "fomaml")
+
+
+def _check_adaptation(plan: Plan) -> None:
+    """Refuse what is not proved of records; a task's or a site's clip covers any adaptation, whatever it reads.
+
+    Raises:
+        UnprovedAdaptation: with the reason.
+    """
+    if plan.unit != "record":
+        return
+    rule = "clipped" if plan.inner_max_norm is not None else plan.inner_rule
+    if plan.mode == "bounded-glm":
+        check_adaptation(plan.algorithm, rule)
+        if plan.loss == "squared":
+            raise UnprovedAdaptation(
+                "no record-level bound is proved for loss squared: its gradient has no bound",
+                "use unit=task or unit=client, or loss logistic or cross-entropy",
+            )
+    elif plan.mode == "noisy-inner" and (plan.algorithm not in _NOISY_INNER or rule != "gradient"):
+        what = plan.algorithm if plan.algorithm not in _NOISY_INNER else f"{plan.algorithm} with {rule} steps"
+        raise UnprovedAdaptation(
+            f"no guarantee is proved for {what} in mode noisy-inner: its noisy sums are plain gradients of a constant "
+            "rate, clipped record by record, and whatever else reads the support records would read them without noise",
+            "use unit=task or unit=client, or algorithm maml or fomaml with plain gradient steps",
+        )
 
 
 def upload_sensitivity(plan: Plan, row: Claim, rule: Clipping, dimension: int) -> RoleSensitivity:
@@ -129,10 +165,22 @@ def upload_sensitivity(plan: Plan, row: Claim, rule: Clipping, dimension: int) -
         PlanError, UnprovedAdaptation: a setting outside the proofs.
     """
     if row.mode is Mode.BOUNDED_GLM:
-        check_adaptation(plan.algorithm)
+        loss = LOGISTIC if plan.loss == "logistic" else SOFTMAX
+        if plan.one_role:
+            return displacement_sensitivity(
+                loss,
+                row_bound=plan.row_bound,
+                inner_lr=plan.inner_lr,
+                inner_steps=plan.inner_steps,
+                slots=plan.support_slots,
+                clip_norm=plan.clip_norm,
+                dimension=dimension,
+                adjacency=row.adjacency,
+                divisor=plan.inner_lr * plan.inner_steps if plan.algorithm == "reptile" else 1.0,
+            )
         return glm_sensitivity(
-            LOGISTIC if plan.loss == "logistic" else SOFTMAX,
-            order=Order.SECOND if plan.algorithm == "maml" else Order.FIRST,
+            loss,
+            order=Order.SECOND if plan.second_order else Order.FIRST,
             row_bound=plan.row_bound,
             inner_lr=plan.inner_lr,
             inner_steps=plan.inner_steps,

@@ -40,8 +40,13 @@ class Plan(BaseModel):
     [`clip_min`, `clip_max`], by a count of weight `count_weight` in the same noisy sum (units task and client). Sums
     inside a noisy adaptation are clipped flat in every case.
     `rounding` "conditional" costs less than "nearest" (unit client, adjacency zero-out).
-    Learning: `algorithm`, `loss`, `classes`, `inner_lr`, `inner_steps`, slots, `outer_*`; `outside` says what a site
-    does with a feature outside its public range.
+    Learning: `algorithm` (docs/meta_learning.md), `loss`, `classes`, `inner_lr`, `inner_steps`, slots, `outer_*`;
+    `outside` says what a site does with a feature outside its public range. Labels of loss "squared" are real numbers
+    within [-`label_bound`, `label_bound`], a public range; one beyond it is refused when a site registers.
+    Adaptation: `inner_rule` of its steps and `inner_max_norm`, the longest gradient of a step ("none": any length).
+    `head`: names of the parameters or modules that anil adapts (default: the last module). `rates`: what meta-sgd
+    learns a rate for. `regularization` lambda and `cg_steps` of imaml. `local_steps` of rate `local_lr` of per-fedavg,
+    whose adaptation is one step of `inner_lr`. A setting of another algorithm means nothing and reads as its default.
     Simulation: `clients`, `dropout`, `seed`, `insecure_reproducible`.
 
     Raises:
@@ -72,8 +77,8 @@ class Plan(BaseModel):
     unit: Literal["record", "task", "client"] = "record"
     adjacency: Literal["slot", "replace-one", "zero-out"] = "slot"
     mode: Literal["bounded-glm", "noisy-inner", "task-is-person", "client-vector"] = "bounded-glm"
-    algorithm: Literal["maml", "fomaml"] = "maml"
-    loss: Literal["logistic", "cross-entropy"] = "logistic"
+    algorithm: Literal["maml", "fomaml", "anil", "meta-sgd", "reptile", "per-fedavg", "imaml", "fedavg"] = "maml"
+    loss: Literal["logistic", "cross-entropy", "squared"] = "logistic"
     classes: int = Field(2, ge=2, le=1000)
     aggregation: Literal["mask", "none"] = "mask"
     strength: Literal["malicious", "semi-malicious", "semi-honest"] = "malicious"
@@ -100,6 +105,19 @@ class Plan(BaseModel):
     rounding: Literal["nearest", "conditional"] = "nearest"
     inner_lr: float = Field(1.0, gt=0)
     inner_steps: int = Field(1, ge=1, le=100)
+    inner_rule: Literal["gradient", "momentum", "adam"] = "gradient"
+    inner_max_norm: Annotated[Annotated[float, Field(ge=1e-6, le=1e6)] | None, BeforeValidator(_none_word)] = None
+    head: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=200)], ...],
+        Field(max_length=1000),
+        BeforeValidator(_as_tuple),
+    ] = ()
+    rates: Literal["per-parameter", "per-tensor"] = "per-parameter"
+    regularization: float = Field(1.0, gt=0, le=1e6)
+    cg_steps: int = Field(5, ge=1, le=1000)
+    local_lr: float = Field(0.1, gt=0, le=1e6)
+    local_steps: int = Field(1, ge=1, le=1000)
+    label_bound: float = Field(1e3, gt=0, le=1e6)
     support_slots: int = Field(48, ge=1, le=100_000)
     query_slots: int = Field(48, ge=1, le=100_000)
     task_slots: int = Field(48, ge=1, le=100_000)
@@ -119,18 +137,35 @@ class Plan(BaseModel):
 
     @property
     def outputs(self) -> int:
-        """Outputs of the model: one for two classes, else one a class."""
-        return 1 if self.loss == "logistic" else self.classes
+        """Outputs of the model: one for two classes or a number, else one a class."""
+        return self.classes if self.loss == "cross-entropy" else 1
+
+    @property
+    def second_order(self) -> bool:
+        """Whether a contribution reads the loss's Hessian, exactly or by differences."""
+        return self.algorithm not in {"fomaml", "reptile", "fedavg"}
+
+    @property
+    def one_role(self) -> bool:
+        """Whether a record-level claim has all records in one role: the upload is where training on them led."""
+        return self.unit == "record" and self.algorithm in {"reptile", "fedavg"}
+
+    @property
+    def support_share(self) -> float:
+        """Share of the records that are for adapting on."""
+        return 1.0 if self.one_role else self.support_fraction
 
     @property
     def unit_slots(self) -> int:
         """Vectors that a site clips and sums in a round, at most: a public number."""
-        return {"record": self.query_slots, "task": self.task_slots, "client": 1}[self.unit]
+        records = 1 if self.one_role else self.query_slots
+        return {"record": records, "task": self.task_slots, "client": 1}[self.unit]
 
     @property
     def registered_slots(self) -> int:
         """Units that a site may register."""
-        return self.support_slots + self.query_slots if self.unit == "record" else self.unit_slots
+        records = self.support_slots + (0 if self.one_role else self.query_slots)
+        return records if self.unit == "record" else self.unit_slots
 
     @property
     def dropout_assumed(self) -> float:

@@ -65,7 +65,8 @@ class Run:
     """A finished (or interrupted) run.
 
     Attributes:
-        theta: the released model, (d,); the last entry belongs to the constant feature.
+        theta: what was learned, (d,); of a closed form the last entry belongs to the constant feature, of a network
+            the first P are its parameters.
         rounds: what was executed.
         metrics: what the watcher returned, per round.
         spent: epsilon per view.
@@ -95,7 +96,7 @@ class Run:
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities for raw features (n, p), by the released model before any adaptation.
 
-        Of label 1, shape (n,); with loss cross-entropy of every class, (n, C).
+        Of label 1, shape (n,); with loss cross-entropy of every class, (n, C); with squared the outputs as they are.
         """
         rows = self.codebook.encode(features)
         architecture = self.schedule.architecture
@@ -105,8 +106,11 @@ class Run:
             import torch
 
             with torch.no_grad():
-                flat, given = torch.from_numpy(self.theta.copy()), torch.from_numpy(rows[:, :-1].copy())
+                flat = torch.from_numpy(self.theta[: architecture.dimension].copy())
+                given = torch.from_numpy(rows[:, :-1].copy())
                 logits = architecture.outputs(flat, given).numpy().reshape(len(rows), -1)
+        if self.plan.loss == "squared":
+            return logits[:, 0]
         return sigmoid(logits[:, 0]) if self.plan.loss == "logistic" else softmax(logits)
 
     def module(self) -> Module:
@@ -117,7 +121,7 @@ class Run:
         """
         if self.schedule.architecture is None:
             raise ModelRefused("this run learned no network", "run", "read `theta`")
-        return self.schedule.architecture.module_at(self.theta)
+        return self.schedule.architecture.module_at(self.theta[: self.schedule.architecture.dimension])
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +208,7 @@ def federate(
         sites: one per client; rows are checked against the public ranges and refused outside them.
         codebook: public ranges and scaling.
         model: a `torch.nn.Module`, or a function that makes one, for the modes that take any network; its inputs are
-            the encoded features, its outputs one for loss logistic, one a class for cross-entropy.
+            the encoded features, its outputs one for loss logistic or squared, one a class for cross-entropy.
         out: folder for the run's files; must be new or empty. None writes nothing.
         watch: sees every round; simulation only.
         pilot: name written into config.toml.
@@ -220,11 +224,12 @@ def federate(
     architecture = None
     dimension = (len(codebook.features) + 1) * plan.outputs
     if model is not None:
+        from .algorithms.planned import theta_lengths
         from .parameters import bind
 
         architecture = bind(model)
         architecture.check_fits(len(codebook.features), plan.outputs)
-        dimension = architecture.dimension
+        dimension = sum(theta_lengths(plan, architecture))
     schedule = make_schedule(
         plan,
         clients=len(sites),

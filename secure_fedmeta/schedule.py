@@ -10,7 +10,7 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,11 @@ from fedmeta_privacy.clipping import Clipping
 from fedmeta_privacy.encoding import IntegerEncoding
 from fedmeta_privacy.errors import PlanError, SurplusRefused
 from fedmeta_privacy.events import DiscreteGaussianSum
-from fedmeta_privacy.ledger import Json, canonical, decimal
+from fedmeta_privacy.ledger import Json, canonical
 from fedmeta_privacy.sensitivity import RoleSensitivity
 from fedmeta_privacy.surplus import SurplusNoise
 
+from .behaviour import behaviour_of
 from .clip_plan import clipping_of, largest_of_row
 from .hiding import Hiding, hiding_for
 from .mechanism import InnerRelease, claim_of, inner_counts, inner_releases, rounding_cost, upload_sensitivity
@@ -34,11 +35,6 @@ from .plan import Plan
 if TYPE_CHECKING:
     from .parameters import Architecture
 
-# Settings of the simulation alone: they change neither what a client sends nor what it means.
-_NOT_BEHAVIOUR = {"dropout", "seed"}
-# Settings that mean nothing unless another one calls for them.
-_ADAPTIVE_ONLY = {"clip_quantile", "clip_lr", "count_weight", "clip_min", "clip_max"}
-
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -47,7 +43,7 @@ class Schedule:
     Attributes:
         plan: the settings.
         clients: n, members of the cohort.
-        dimension: d, parameters of the model.
+        dimension: d, numbers that are learned: parameters of the model, and rates with meta-sgd.
         hiding: strength and graph; k, t, A, D and c.
         planned_survivors: how many the noise is planned for.
         sensitivity: per role, before encoding.
@@ -56,7 +52,7 @@ class Schedule:
         inner: noisy sums inside each adaptation (mode noisy-inner).
         architecture: the network; None for the closed-form models, and for an auditor, who has its digest alone.
         network: SHA-256 of the network's description; None for the closed-form models.
-        layers: lengths of the network's named parameters, where they are clipped one by one; else ().
+        layers: lengths of the named parts of what is learned, where they are clipped one by one; else ().
         behaviour_digest: SHA-256 of all settings that change what a client sends or what it means.
     """
 
@@ -143,8 +139,13 @@ class Schedule:
 
     @property
     def start(self) -> NDArray[np.float64] | None:
-        """Initial parameters; None for zeros."""
-        return None if self.architecture is None else self.architecture.start
+        """What is learned, at first; None for zeros."""
+        if self.architecture is None:
+            return None
+        from .algorithms.planned import algorithm_of
+
+        first: NDArray[np.float64] = algorithm_of(self.plan, self.architecture).start(self.architecture).numpy()
+        return first
 
     @property
     def columns(self) -> int:
@@ -221,59 +222,11 @@ class Schedule:
 
     def behaviour(self) -> dict[str, Json]:
         """All settings that change what a client sends or what it means, as canonical JSON values."""
-        settings = self.plan.model_dump(exclude=_NOT_BEHAVIOUR | _meaningless(self.plan))
-        body: dict[str, Json] = {name: _spelled(value) for name, value in settings.items()}
-        body |= {
-            "clients": self.clients,
-            "dropout_fraction": decimal(self.plan.dropout_assumed),  # as it counts, so that the graph follows from it
-            "dimension": self.dimension,
-            "strength": self.hiding.name,
-            "neighbours": self.hiding.graph.neighbours,
-            "threshold": self.threshold,
-            "corrupt": self.hiding.graph.corrupt,
-            "min_survivors": self.hiding.min_survivors,
-            "colluders": self.colluders,
-            "planned_survivors": self.planned_survivors,
-            "step": decimal(self.encoding.step),
-            "scale": None if self.scale is None else decimal(self.scale),
-            "codebook": self.codebook_hash.hex(),
-            "architecture": None if self.network is None else self.network.hex(),
-            "inner": [
-                {
-                    "count": one.count,
-                    "clip": decimal(one.clip_norm),
-                    "step": decimal(one.encoding.step),
-                    "scale": None if one.scale is None else decimal(one.scale),
-                }
-                for one in self.inner
-            ],
-        }
-        if self.surplus is not None:
-            body["surplus"] = {
-                "honest_scale": decimal(self.surplus.honest_scale),
-                "scales": [decimal(scale) for scale in self.surplus.scales],
-            }
-        if self.layers:
-            body["layers"] = list(self.layers)
-        return body
+        return behaviour_of(self)
 
     def behaviour_hash(self, model: bytes) -> bytes:
         """Binds the model and the whole behaviour into the masks: two versions never cancel."""
         return hashlib.sha256(b"sfm-behaviour/1" + self.behaviour_digest + model).digest()
-
-
-def _spelled(value: Any) -> Json:
-    if isinstance(value, tuple):
-        return [decimal(one) for one in value]
-    return decimal(value) if isinstance(value, float) else value
-
-
-def _meaningless(plan: Plan) -> set[str]:
-    """Settings that change nothing under this plan; what is left out reads as its default."""
-    unused = set() if plan.clipping == "adaptive" else set(_ADAPTIVE_ONLY)
-    unused |= set() if plan.clipping == "per-layer" else {"layer_weights"}
-    unused |= {"clipping"} if plan.clipping == "flat" else set()
-    return unused | ({"rounding"} if plan.rounding == "nearest" else set())
 
 
 # Asked for many times a round with the same few arguments.
@@ -290,14 +243,16 @@ def make_schedule(
     network: bytes | None = None,
     layers: tuple[int, ...] = (),
 ) -> Schedule:
-    """Work out a plan for `clients` sites and a model of `dimension` parameters.
+    """Work out a plan for `clients` sites and a vector of `dimension` learned numbers.
 
-    `architecture` is the network of a mode that takes any; the closed-form models of mode bounded-glm have none. Who
-    only checks the numbers gives its digest as `network` instead, and its `layers` where they are clipped one by one.
+    These are the model's parameters, and whatever the algorithm learns beside them (`theta_lengths`). `architecture` is
+    the network of a mode that takes any; the closed-form models of mode bounded-glm have none. Who only checks the
+    numbers gives its digest as `network` instead, and its `layers` where they are clipped one by one.
 
     Raises:
         PlanError: the plan has no guarantee, or cannot run; the reason is in the text.
-        UnsupportedClaim: unit, adjacency and mode that nothing is proved for.
+        UnsupportedClaim, UnprovedAdaptation: unit, adjacency, mode or adaptation that nothing is proved for.
+        AlgorithmRefused: settings of the algorithm that do not go together, or do not fit the network.
         EncodingOverflow: the sum could leave the ring.
 
     Example:
@@ -308,10 +263,13 @@ def make_schedule(
     hiding = hiding_for(plan, clients)
     _check_delta(plan, clients)
     if architecture is not None:
-        network, layers = architecture.digest, architecture.lengths
-        if architecture.dimension != dimension:
+        from .algorithms.planned import algorithm_of, theta_lengths
+
+        algorithm_of(plan, architecture)  # refuses settings that do not fit
+        network, layers = architecture.digest, theta_lengths(plan, architecture)
+        if sum(layers) != dimension:
             raise PlanError(
-                f"the network has {architecture.dimension} parameters, not {dimension}", "state its own number"
+                f"{plan.algorithm} of this network learns {sum(layers)} numbers, not {dimension}", "state that number"
             )
     row = claim_of(plan, network=network is not None)
     _check_model(plan, dimension, network=network is not None)
@@ -328,7 +286,8 @@ def make_schedule(
             "use algorithm fomaml, or over-provision",
         )
     survivors = _planned_survivors(plan, hiding)
-    largest = plan.unit_slots * (sensitivity.query if plan.mode == "bounded-glm" else largest_of_row(rule))
+    bounded = plan.mode == "bounded-glm" and not plan.one_role
+    largest = plan.unit_slots * (sensitivity.query if bounded else largest_of_row(rule))
     noise = plan_noise(
         plan,
         hiding,
@@ -364,10 +323,12 @@ def make_schedule(
 
 
 def _check_model(plan: Plan, dimension: int, *, network: bool) -> None:
-    if plan.loss == "logistic" and plan.classes != 2:
-        raise PlanError(f"{plan.classes} classes with the logistic loss", "use loss=cross-entropy")
+    if plan.loss != "cross-entropy" and plan.classes != 2:
+        raise PlanError(f"{plan.classes} classes with the {plan.loss} loss", "use loss=cross-entropy")
     if not network and plan.mode != "bounded-glm":
         raise PlanError(f"mode {plan.mode} needs a network", "pass one as `model`")
+    if not network and plan.algorithm == "anil" and plan.head:
+        raise PlanError("a head is named in a linear model, whose head is all of it", "leave `head` out")
     if not network and dimension % plan.outputs:
         raise PlanError(f"{dimension} parameters are not {plan.outputs} rows of features", "use a multiple")
 

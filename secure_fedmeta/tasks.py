@@ -46,12 +46,12 @@ def check_task(task: Task, plan: Plan, *, dimension: int, site: str) -> None:
 
     Raises:
         TooManyRecords: more records in a role than slots.
-        SettingError: wrong shape or type, a row that is not finite or beyond the norm bound, or a label besides 0 and
-        1.
+        SettingError: wrong shape or type, a row that is not finite or beyond the norm bound, a label that is no class,
+            or with loss squared one beyond `label_bound`; query records of an algorithm that has none (`one_role`).
     """
     roles = (
         ("support", task.support_rows, task.support_labels, plan.support_slots),
-        ("query", task.query_rows, task.query_labels, plan.query_slots),
+        ("query", task.query_rows, task.query_labels, 0 if plan.one_role else plan.query_slots),
     )
     for role, rows, labels, slots in roles:
         if rows.dtype != np.float64 or labels.dtype != np.float64 or rows.shape != (len(labels), dimension):
@@ -64,6 +64,14 @@ def check_task(task: Task, plan: Plan, *, dimension: int, site: str) -> None:
         bounded = plan.mode != "bounded-glm" or (np.linalg.norm(rows, axis=1) <= plan.row_bound * (1 + 2.0**-30)).all()
         if not np.isfinite(rows).all() or not bounded:
             raise SettingError("a row is longer than the norm bound or not finite", f"site {site}", _ENCODE)
+        if plan.loss == "squared":
+            if not (np.abs(labels) <= plan.label_bound).all():
+                raise SettingError(
+                    f"a label is no number within {plan.label_bound:g} of zero",
+                    f"site {site}",
+                    "scale the labels by public numbers, or raise label_bound in the plan of all sites",
+                )
+            continue
         if plan.loss == "logistic" and not np.isin(labels, (0.0, 1.0)).all():
             raise SettingError("a label is neither 0 nor 1", f"site {site}", "use two classes, coded 0 and 1")
         if not np.isin(labels, np.arange(float(plan.classes))).all():
@@ -134,7 +142,7 @@ def register(
         )
     if plan.unit == "record" and len(set(ids)) != len(ids):
         raise SettingError("ids repeat: one person would be counted twice", f"site {site}", "merge a person's rows")
-    support = np.array([is_support(record_id, key, plan.support_fraction) for record_id in ids])
+    support = np.array([is_support(record_id, key, plan.support_share) for record_id in ids])
     task = Task(rows[support], labels[support], rows[~support], labels[~support])
     check_task(task, plan, dimension=rows.shape[1], site=site)
     return task

@@ -43,9 +43,11 @@ claim is the largest of the three.
 
 Several rows of a person (at most g, all in one role): the rows go one by one, each through a valid data set: g times.
 
-Reptile, or a head alone (ANIL's adaptation on fixed features): the release is theta_K - theta, clipped to C; all
-records
-are in one role, and it moves by at most min(c K lr G/n_S, 2 C).
+Reptile, FedAvg's local update, or a head alone on fixed features: the release is (theta_K - theta)/s with a public
+number s (Reptile: lr K, a mean gradient; else 1), clipped to C; all records are in one role, and it moves by at most
+min(c K lr G/(n_S s), 2 C). Attained in the limit: a lone record whose residual stays near its bound adds almost
+lr G/n_S in one direction at every step.
+ANIL on a linear model, whose head is all of it, is MAML, and its bound is MAML's.
 
 Clipping is a projection (1-Lipschitz), so it leaves the support bounds as they are; a record is in one role, so the
 claim
@@ -86,7 +88,7 @@ LARGEST_COUNT = 2**17
 SMALLEST_CLIP = 1e-5  # below this the clipping rule's own guard (1e-6) is no projection any more
 _UNIT = 2.0**-53
 
-_PROVED = frozenset({"maml", "fomaml", "reptile", "anil"})
+_PROVED = frozenset({"maml", "fomaml", "reptile", "anil", "fedavg"})
 _UNPROVED = {
     "clipped": "clipping inside the adaptation makes a step that is no gradient step, and the record's pull unbounded",
     "learned-rate": "a learned rate is data, and no constant bounds lr * beta",
@@ -94,8 +96,19 @@ _UNPROVED = {
     "adam": "an adaptive step divides by what the records decide",
     "implicit": "an implicit gradient solves a system that the records make as ill-conditioned as they like",
     "finite-difference": "a difference quotient divides rounding by a small number",
+    "personal": "a personal model that is kept between rounds carries a record's pull on from round to round",
+    "alternating": "the body's gradient is taken at a head that the same records have fitted, however far that went",
     "trained-encoder": "through an encoder that is trained along, the loss is no loss of bounded rows any more",
 }
+# Algorithms that go by such a rule.
+_RULE_OF = {
+    "meta-sgd": "learned-rate",
+    "imaml": "implicit",
+    "per-fedavg": "finite-difference",
+    "ditto": "personal",
+    "fedrep": "alternating",
+}
+_TASK_OR_CLIENT = "use unit=task or unit=client, whose clip covers any adaptation"
 
 
 class Order(Enum):
@@ -132,8 +145,10 @@ class RoleSensitivity:
 def check_adaptation(algorithm: str, rule: str = "gradient") -> None:
     """Refuse an adaptation that the bounds of this module do not cover.
 
+    `rule` is "gradient" for plain steps of one constant rate, or what the steps are instead.
+
     Raises:
-        UnprovedAdaptation: not MAML, FOMAML, Reptile or ANIL, or not plain gradient steps of one constant rate.
+        UnprovedAdaptation: not MAML, FOMAML, Reptile, FedAvg or ANIL, or not plain gradient steps of one constant rate.
 
     Example:
         >>> check_adaptation("maml")
@@ -143,11 +158,16 @@ def check_adaptation(algorithm: str, rule: str = "gradient") -> None:
         fedmeta_privacy.errors.UnprovedAdaptation: SFM-322: ...
     """
     if algorithm not in _PROVED:
-        raise UnprovedAdaptation(f"no record-level bound is proved for {algorithm!r}", f"use one of {sorted(_PROVED)}")
+        reason = _UNPROVED.get(_RULE_OF.get(algorithm, ""), "it is not known")
+        raise UnprovedAdaptation(
+            f"no record-level bound is proved for {algorithm!r}: {reason}",
+            f"{_TASK_OR_CLIENT}, or one of {sorted(_PROVED)}",
+        )
     if rule != "gradient":
         reason = _UNPROVED.get(rule, f"the rule {rule!r} is not known")
         raise UnprovedAdaptation(
-            f"no record-level bound is proved for this adaptation: {reason}", "use plain gradient steps"
+            f"no record-level bound is proved for this adaptation: {reason}",
+            f"{_TASK_OR_CLIENT}, or plain gradient steps",
         )
 
 
@@ -254,8 +274,11 @@ def displacement_sensitivity(
     adjacency: Adjacency = Adjacency.SLOT,
     rows_per_person: int = 1,
     l2: float = 0.0,
+    divisor: float = 1.0,
 ) -> RoleSensitivity:
-    """Sensitivity of theta_K - theta, clipped as a whole: Reptile, or an ANIL head on fixed features. One role only.
+    """Sensitivity of (theta_K - theta)/divisor, clipped as a whole: Reptile, FedAvg's local update. One role only.
+
+    `divisor` is a public number: inner_lr * inner_steps for Reptile as this project defines it.
 
     Raises:
         PlanError: a setting outside the proof.
@@ -268,12 +291,15 @@ def displacement_sensitivity(
         0.125
     """
     _check(loss, row_bound, inner_lr, clip_norm, l2, (inner_steps, slots, 1, dimension, rows_per_person))
+    if not (math.isfinite(divisor) and divisor > 0):
+        raise PlanError(f"divisor must be a positive number, not {divisor!r}", "correct divisor")
     if adjacency is Adjacency.ZERO_OUT:
         raise PlanError("adjacency zero-out has no bound for records", "use slot or replace-one")
     c = 1 if adjacency is Adjacency.SLOT else 2
     moved = c * inner_steps * inner_lr * row_bound * loss.residual / slots
     rounding = 2 * _margin_error(loss, row_bound, inner_lr, inner_steps, dimension, l2) / row_bound
-    return RoleSensitivity(support=rows_per_person * min(moved + rounding, 2 * clip_norm), query=0.0)
+    apart = min((moved + rounding) / divisor, 2 * clip_norm)  # never further than the diameter of the clip's ball
+    return RoleSensitivity(support=rows_per_person * apart, query=0.0)
 
 
 def _per_query(loss: Loss, order: Order, R: float, lr: float, K: int, slots: int, c: int) -> float:

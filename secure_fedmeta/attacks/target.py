@@ -119,12 +119,13 @@ def load_target(what: str) -> Target:
 
 
 def _hospital(plan: Plan, theta: Float | None, name: str) -> Target:
-    if (plan.mode, plan.loss, plan.dropout_noise) != ("bounded-glm", "logistic", "over-provision"):
+    known = (plan.mode, plan.loss, plan.dropout_noise) == ("bounded-glm", "logistic", "over-provision")
+    if not known or plan.one_role:
         raise NotAttackable(
-            f"mode {plan.mode}, loss {plan.loss}, dropout_noise {plan.dropout_noise}: the attacks know the uploads of "
-            "logistic regression with one noise a site",
+            f"mode {plan.mode}, algorithm {plan.algorithm}, loss {plan.loss}, dropout_noise {plan.dropout_noise}: the "
+            "attacks know the uploads of MAML on logistic regression with one noise a site",
             name,
-            "attack a run of mode bounded-glm, loss logistic and dropout_noise over-provision",
+            "attack a run of mode bounded-glm, algorithm maml, loss logistic and dropout_noise over-provision",
         )
     pilot = HospitalPilot(plan)
     schedule = make_schedule(

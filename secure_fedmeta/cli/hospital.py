@@ -83,7 +83,7 @@ def run_hospital(
 
 def run_name(plan: Plan) -> str:
     """How the table names this run."""
-    algorithm = "MAML" if plan.algorithm == "maml" else "FOMAML"
+    algorithm = plan.algorithm.upper()
     if plan.epsilon is None or plan.insecure_reproducible:
         return f"this run: {algorithm}, no privacy"
     view = "sum only" if plan.aggregation == "mask" else "each upload"
@@ -94,6 +94,8 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
     """The plan in words, from public numbers alone."""
     n = schedule.clients
     slots = f"up to {plan.support_slots} support and {plan.query_slots} query records a site"
+    if plan.one_role:
+        slots = f"up to {plan.support_slots} records a site, all in one role"
     said = {
         "sites": f"{n} member hospitals, 2 unseen ones; unit of privacy: one patient in a registered slot",
         "learning": f"{plan.algorithm.upper()}, logistic regression, {schedule.dimension} parameters, "

@@ -49,7 +49,7 @@ def run(
     clipping: Annotated[
         str | None, typer.Option(help="flat; for networks also per-layer and adaptive (persons, sites). [flat]")
     ] = None,
-    algorithm: Annotated[str | None, typer.Option(help="maml or fomaml. [maml]")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="maml, fomaml, anil, reptile or fedavg. [maml]")] = None,
     aggregation: Annotated[str | None, typer.Option(help="mask, or none to compare. [mask]")] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes data, split and dropouts; never keys or noise. [0]")] = None,
     insecure_reproducible: Annotated[

@@ -45,9 +45,10 @@ class SiteRecords:
     """The records of one site, before encoding; they never leave it.
 
     `features` is (n, p) float64 in the units of the codebook, `labels` is (n,) float64 of 0.0 and 1.0 (or of whole
-    numbers below `classes`), `ids` holds n unique strings that stay the same for a person over the whole run (a
-    record's role is a keyed hash of its id). With `rows_repeat`, several rows may carry the id of one person. The
-    arrays are copied and made read-only. Raises RecordsError (SFM-130) for anything else.
+    numbers below `classes`; with `classes` 0 any finite numbers, for regression), `ids` holds n unique strings that
+    stay the same for a person over the whole run (a record's role is a keyed hash of its id). With `rows_repeat`,
+    several rows may carry the id of one person. The arrays are copied and made read-only. Raises RecordsError (SFM-130)
+    for anything else.
 
     >>> site = SiteRecords("hospital-01", np.array([[1.0, 2.0]]), np.array([1.0]), ("patient-0007",))
     >>> len(site), site.take([0]).ids
@@ -82,10 +83,7 @@ class SiteRecords:
         if not np.isfinite(features).all():
             column = int(np.flatnonzero(~np.isfinite(features).all(axis=0))[0])
             raise self._error(f"feature column {column} holds NaN or infinity", "impute or remove such records")
-        if not np.isin(labels, np.arange(float(self.classes))).all():
-            if self.classes == 2:
-                raise self._error("labels are not binary", "use 0 and 1")
-            raise self._error(f"labels are not classes 0 to {self.classes - 1}", "code the classes from 0")
+        self._check_labels(labels)
         if not all(isinstance(name, str) and name and name.isprintable() for name in ids):
             raise self._error("an id is not a non-empty string", "use one stable string for each person")
         if len(set(ids)) != len(ids) and not self.rows_repeat:
@@ -93,6 +91,15 @@ class SiteRecords:
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "ids", ids)
+
+    def _check_labels(self, labels: Float) -> None:
+        if self.classes == 0:
+            if not np.isfinite(labels).all():
+                raise self._error("a label is NaN or infinite", "remove such records")
+        elif not np.isin(labels, np.arange(float(self.classes))).all():
+            if self.classes == 2:
+                raise self._error("labels are not binary", "use 0 and 1")
+            raise self._error(f"labels are not classes 0 to {self.classes - 1}", "code the classes from 0")
 
     def __len__(self) -> int:
         """Number of records."""

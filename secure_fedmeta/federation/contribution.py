@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fedmeta_privacy.noise import Words
 from fedmeta_privacy.sensitivity import check_model
 
-from ..algorithms.glm import logistic, softmax
+from ..algorithms.glm import displacement, logistic, softmax
 from ..engines import Engine
 from ..schedule import Schedule
 from ..tasks import Task, check_task, check_tasks
@@ -42,14 +42,15 @@ class _Plain:
 
 
 class ClosedForm(_Plain):
-    """Mode bounded-glm: per-record meta-gradients of logistic or softmax regression."""
+    """Mode bounded-glm: per-record meta-gradients of logistic or softmax regression, or where training on them led."""
 
     def __init__(self, schedule: Schedule, task: Task) -> None:
         self._plan, self._task = schedule.plan, task
-        self._of = logistic.contributions if schedule.plan.loss == "logistic" else softmax.contributions
+        of_loss = logistic.contributions if schedule.plan.loss == "logistic" else softmax.contributions
+        self._of = displacement.contributions if schedule.plan.one_role else of_loss
 
     def units(self, theta: Float, words: Words | None) -> Float:  # noqa: ARG002
-        """One row a query record."""
+        """One row a query record; a single one of reptile and fedavg."""
         return self._of(theta, self._task, self._plan)
 
 
@@ -81,14 +82,12 @@ def contribution_of(schedule: Schedule, data: Data) -> Contribution:
 
 def engine_of(schedule: Schedule) -> Engine:
     """The engine that computes a network's gradients."""
-    from ..algorithms.inner import GradientSteps
-    from ..algorithms.maml import Maml
+    from ..algorithms.planned import algorithm_of
     from ..engines.loop import LoopEngine
 
     plan, architecture = schedule.plan, schedule.architecture
     assert architecture is not None  # `make_schedule` saw to it
-    steps = GradientSteps(lr=plan.inner_lr, count=plan.inner_steps)
-    return LoopEngine(architecture, Maml(steps, first_order=plan.algorithm == "fomaml"), loss=plan.loss)
+    return LoopEngine(architecture, algorithm_of(plan, architecture), loss=plan.loss)
 
 
 def check_data(schedule: Schedule, data: Data, *, site: str) -> None:

@@ -64,7 +64,7 @@ def terms(schedule: Schedule) -> dict[str, Json]:
             "algorithm": plan.algorithm,
             "steps": plan.inner_steps,
             "lr": decimal(plan.inner_lr),
-            "order": 2 if plan.algorithm == "maml" else 1,
+            "order": 2 if plan.second_order else 1,
             "noise": [
                 {
                     "releases": one.count,

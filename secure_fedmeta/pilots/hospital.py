@@ -73,10 +73,13 @@ def plan_with(settings: Mapping[str, Any], *, where: str = "settings") -> Plan:
 def slots_for(plan: Plan) -> dict[str, Any]:
     """Slots with room for the largest hospital, and the largest inner step whose support role stays below the clip.
 
-    The number of support records is binomial; 4.5 standard deviations above its mean are kept free.
+    The number of support records is binomial; 4.5 standard deviations above its mean are kept free. With all records in
+    one role there is no other to stay below, and the rate is 1.
     """
     patients = math.ceil(PATIENTS * _LARGEST_SHARE / (plan.clients + UNSEEN))
     largest = math.ceil(_REGISTERED * patients) + 2
+    if plan.one_role:
+        return {"support_slots": largest, "inner_lr": 1.0}
     share = plan.support_fraction
     support = math.ceil(share * largest + 4.5 * math.sqrt(share * (1 - share) * largest))
     rate = plan.clip_norm * support / (8 / 27 * 1.01 * largest)

@@ -8,6 +8,7 @@ import torch
 
 from fedmeta_privacy import gdp
 from fedmeta_privacy.errors import EncodingOverflow, PlanError
+from secure_fedmeta.algorithms.planned import theta_lengths
 from secure_fedmeta.errors import FileError, SettingError
 from secure_fedmeta.hiding import hiding_for
 from secure_fedmeta.parameters import bind
@@ -28,7 +29,17 @@ from secure_fedmeta.schedule import make_schedule
         ({"delta": 1}, "delta"),
         ({"rounds": 0}, "rounds"),
         ({"rounds": 2.5}, "rounds"),
-        ({"algorithm": "reptile"}, "algorithm"),
+        ({"algorithm": "ditto"}, "algorithm"),
+        ({"inner_rule": "nesterov"}, "inner_rule"),
+        ({"inner_max_norm": 0.0}, "inner_max_norm"),
+        ({"head": "2"}, "head"),
+        ({"head": ("",)}, "head"),
+        ({"rates": "one"}, "rates"),
+        ({"regularization": 0.0}, "regularization"),
+        ({"cg_steps": 0}, "cg_steps"),
+        ({"local_lr": 0.0}, "local_lr"),
+        ({"local_steps": 0}, "local_steps"),
+        ({"label_bound": math.inf}, "label_bound"),
         ({"aggregation": "he"}, "aggregation"),
         ({"clients": 1}, "clients"),
         ({"clients": 2001}, "clients"),
@@ -297,6 +308,7 @@ OTHER = {
 }
 # These go together: a unit has its mode and its adjacency, and a rule of clipping has settings of its own.
 PERSONS = {"mode": "task-is-person", "unit": "task"}
+SITES = {"mode": "client-vector", "unit": "client", "adjacency": "zero-out"}
 MODES = [
     {"mode": "noisy-inner"},
     {"mode": "noisy-inner", "algorithm": "fomaml"},
@@ -314,7 +326,35 @@ MODES = [
     PERSONS | {"clipping": "adaptive", "count_weight": 0.4},
     PERSONS | {"clipping": "adaptive", "clip_min": 1e-3},
     PERSONS | {"clipping": "adaptive", "clip_max": 1e3},
-    {"mode": "client-vector", "unit": "client", "adjacency": "zero-out", "rounding": "conditional"},
+    SITES | {"rounding": "conditional"},
+    SITES | {"loss": "squared"},
+    SITES | {"loss": "squared", "label_bound": 5.0},
+    SITES | {"inner_max_norm": 1.0},
+    SITES | {"inner_max_norm": 2.0},
+    SITES | {"inner_rule": "momentum"},
+    SITES | {"inner_rule": "adam"},
+    SITES | {"algorithm": "anil"},
+    SITES | {"algorithm": "anil", "head": ("bias",)},
+    SITES | {"algorithm": "anil", "head": ("weight",)},
+    SITES | {"algorithm": "meta-sgd"},
+    SITES | {"algorithm": "meta-sgd", "rates": "per-tensor"},
+    SITES | {"algorithm": "reptile"},
+    SITES | {"algorithm": "fedavg"},
+    SITES | {"algorithm": "per-fedavg"},
+    SITES | {"algorithm": "per-fedavg", "local_lr": 0.2},
+    SITES | {"algorithm": "per-fedavg", "local_steps": 2},
+    SITES | {"algorithm": "imaml"},
+    SITES | {"algorithm": "imaml", "regularization": 0.5},
+    SITES | {"algorithm": "imaml", "cg_steps": 4},
+    {"algorithm": "reptile"},
+    {"algorithm": "fedavg"},
+    {"algorithm": "anil"},
+]
+# Settings of one algorithm or loss, under another: they change nothing, and read as their defaults.
+NOTHING_HERE = [
+    ({}, {"regularization": 3.0, "cg_steps": 9, "local_lr": 1.0, "local_steps": 4, "rates": "per-tensor"}),
+    ({}, {"head": ("bias",), "label_bound": 2.0}),
+    ({"algorithm": "reptile"}, {"query_slots": 11, "support_fraction": 0.3}),
 ]
 
 
@@ -336,11 +376,17 @@ def test_every_mode_and_every_network_is_bound():
     digests = []
     for settings in MODES:
         if "mode" in settings:
-            digests.append(digest(dimension=6, architecture=network, **settings))
+            dimension = sum(theta_lengths(Plan.make(settings), network))
+            digests.append(digest(dimension=dimension, architecture=network, **settings))
         else:
             digests.append(digest(dimension=30, **settings))
     digests += [digest(dimension=30), digest(dimension=5, architecture=other, **MODES[0])]
     assert len(set(digests)) == len(digests)
+
+
+@pytest.mark.parametrize(("base", "idle"), NOTHING_HERE)
+def test_settings_of_another_algorithm_change_nothing_and_are_not_bound(base, idle):
+    assert digest(**base) == digest(**base, **idle)
 
 
 def test_the_behaviour_hash_binds_the_model():

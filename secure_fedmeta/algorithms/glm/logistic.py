@@ -3,7 +3,8 @@
 
 Adaptation: theta_{k+1} = theta_k - (lr/n_S) X_S^T (sigma(X_S theta_k) - y_S), with the *public* number of slots n_S,
 not the count of records. Contribution of query row q: A_0 ... A_{K-1} x_q (sigma(x_q theta_K) - y_q), with
-A_k = I - (lr/n_S) X_S^T diag(p_k (1 - p_k)) X_S; first order leaves the A_k out (FOMAML).
+A_k = I - (lr/n_S) X_S^T diag(p_k (1 - p_k)) X_S; first order leaves the A_k out (FOMAML). ANIL is MAML here: of a
+linear model the head is all there is.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def contributions(theta: Float, task: Task, plan: Plan) -> Float:
         adapted = adapted - rate * (rows.T @ (p - labels))
     residual = sigmoid(task.query_rows @ adapted) - task.query_labels
     gradients: Float = task.query_rows * residual[:, None]
-    if plan.algorithm == "maml":
+    if plan.second_order:
         # In blocks of query rows, so that memory follows the model and not (query x support).
         block = max(1, _BLOCK // max(len(labels), 1))
         for start in range(0, len(gradients), block):

@@ -47,18 +47,18 @@ def contributions(theta: Float, task: Task, plan: Plan) -> Float:
     """
     check_model(theta)
     classes, rate = plan.classes, plan.inner_lr / plan.support_slots
-    rows, hot = task.support_rows, _one_hot(task.support_labels, classes)
+    rows, hot = task.support_rows, one_hot(task.support_labels, classes)
     adapted = theta.reshape(classes, -1)
     laws = []
     for _ in range(plan.inner_steps):
         shares = softmax(rows @ adapted.T)
         laws.append(shares)
         adapted = adapted - rate * (shares - hot).T @ rows
-    residual = softmax(task.query_rows @ adapted.T) - _one_hot(task.query_labels, classes)
+    residual = softmax(task.query_rows @ adapted.T) - one_hot(task.query_labels, classes)
     gradients = np.zeros((len(residual), theta.size))
     for index, (left, row) in enumerate(zip(residual, task.query_rows, strict=True)):
         part = left[:, None] * row[None, :]
-        if plan.algorithm == "maml":
+        if plan.second_order:
             for shares in reversed(laws):
                 logits = rows @ part.T
                 turned = shares * (logits - (shares * logits).sum(axis=1, keepdims=True))
@@ -67,6 +67,12 @@ def contributions(theta: Float, task: Task, plan: Plan) -> Float:
     return gradients
 
 
-def _one_hot(labels: Float, classes: int) -> Float:
+def one_hot(labels: Float, classes: int) -> Float:
+    """Labels (n,) to rows (n, C) with a single 1.
+
+    Example:
+        >>> one_hot(np.array([1.0]), 3).tolist()
+        [[0.0, 1.0, 0.0]]
+    """
     hot: Float = (labels[:, None] == np.arange(classes)).astype(np.float64)
     return hot
