@@ -34,7 +34,7 @@ ALGORITHM_MODES = {
     "glm-softmax-fedavg": {"algorithm": "fedavg", "inner_steps": 2, "loss": "cross-entropy", "classes": CLASSES},
     "glm-anil": {"algorithm": "anil"},
     "person-reptile": _PERSON | {"algorithm": "reptile"},
-    "person-anil": _PERSON | {"algorithm": "anil", "inner_max_norm": 1.0},
+    "person-anil": _PERSON | {"algorithm": "anil", "inner_max_norm": 1.0, "head": ("0.bias", "2")},
     "person-imaml": _PERSON | {"algorithm": "imaml", "inner_lr": 0.3},
     "site-meta-sgd": _SITE | {"algorithm": "meta-sgd"},
     "site-meta-sgd-layers": _SITE | {"algorithm": "meta-sgd", "rates": "per-tensor", "clipping": "per-layer"},

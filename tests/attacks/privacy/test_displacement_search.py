@@ -13,7 +13,7 @@ from secure_fedmeta.plan import Plan
 from secure_fedmeta.schedule import make_schedule
 from secure_fedmeta.tasks import Task
 
-STARTS, STEPS, FEATURES = 96, 500, 2
+STARTS, STEPS, FEATURES = 32, 200, 2
 NOTHING = np.empty((0, FEATURES)), np.empty(0)
 
 
