@@ -65,6 +65,10 @@ class ClientData:
         """How many distinct labels the client holds."""
         return len(np.unique(self.y, axis=0))
 
+    def take(self, index: Index) -> ClientData:
+        """The samples at these positions, in this order, under the same name."""
+        return ClientData(self.name, self.x[index], self.y[index])
+
     def task(self, support: float, *, seed: int, min_classes: int = 1) -> Task:
         """Adapt on a share `support` of the samples (FedMeta's 0.2, 0.5, 0.9), judge on the rest.
 
