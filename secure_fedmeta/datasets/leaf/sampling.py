@@ -3,8 +3,8 @@
 
 They decide which samples of which users are kept; the samples themselves stay on disk until a user is read
 (`ClientData.take`). Users come in the order of the mapping, and every draw from a generator of this call's seed: LEAF
-shuffles with Python's and NumPy's global generators, partly unseeded, so its own draws cannot be made again. LEAF applies
-fractions file by file, these functions to the whole split.
+shuffles with Python's and NumPy's global generators, partly unseeded, so its own draws cannot be made again. LEAF
+applies fractions file by file, these functions to the whole split.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from secure_fedmeta.datasets.clients import Index, TaskError
 Counts = Mapping[str, int]
 Taken = dict[str, Index]
 SHAKESPEARE_GAP = 79
-"""Windows of 80 letters that start fewer than 80 letters apart share letters: LEAF leaves these out between the parts."""
+"""Windows of 80 letters that start fewer than 80 letters apart share letters: LEAF leaves them out in between."""
 
 
 def remove_users(counts: Counts, *, more_than: int = 10) -> dict[str, int]:
@@ -32,12 +32,12 @@ def remove_users(counts: Counts, *, more_than: int = 10) -> dict[str, int]:
 
 
 def sample_niid(counts: Counts, *, fraction: float, seed: int) -> Taken:
-    """Whole users in random order until int(fraction * total) samples are taken; the last one gives only what is missing.
+    """Whole users in random order until int(fraction * total) samples are taken; the last one gives what is missing.
 
     LEAF takes the last user's first samples; here any of them may be drawn.
 
     Raises:
-        TaskError: SFM-137 for a fraction not in (0, 1], a negative seed, or counts below one; SFM-138 if nothing is left.
+        TaskError: SFM-137 for a fraction not in (0, 1], a negative seed, counts below one; SFM-138 if nothing is left.
 
     Example:
         >>> taken = sample_niid({"a": 5, "b": 5, "c": 5}, fraction=0.5, seed=0)
