@@ -26,7 +26,7 @@ _SCALAR = re.compile(rb'[^ \t\r\n,:"\[\]{}]*+')
 _PLAIN = rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"'
 _RUN = re.compile(rb"(?:" + _PLAIN + rb"|\[(?:" + _PLAIN + rb")*+\])*+", re.DOTALL)
 
-_OPEN, _CLOSE, _QUOTE = b"[{", b"]}", 0x22
+_OPEN, _CLOSE, _BRACKETS, _QUOTE = b"[{", b"]}", b"[]{}", 0x22
 
 
 class LeafError(DataError):
@@ -152,21 +152,44 @@ class Scanner:
             if not self._more():
                 return
 
+    def whole(self, limit: int) -> bytes | None:
+        """Walk past an object or array of at most `limit` bytes that is in the buffer; otherwise None, and stay."""
+        if self.peek() not in _OPEN:
+            return None
+        start = self._at
+        end, depth = self._walk(start, min(len(self._buffer), start + limit), 0)
+        if depth:
+            return None
+        self._at = end
+        return self._buffer[start:end]
+
     def _skip_nested(self) -> None:
         depth = 0
         while True:
-            self._at = self._end(_RUN) if depth else self._at
-            if self._at == len(self._buffer):
-                self._need()
-                continue
-            byte = self._buffer[self._at]
-            if byte == _QUOTE:  # the pattern takes whole strings, so this one goes on behind the buffer
-                self._string()
-                continue
-            self._at += 1
-            depth += 1 if byte in _OPEN else -1
+            self._at, depth = self._walk(self._at, len(self._buffer), depth)
             if depth == 0:
                 return
+            if self._at == len(self._buffer):
+                self._need()
+            else:
+                self._string()  # the pattern takes whole strings, so this one goes on behind the buffer
+
+    def _walk(self, at: int, end: int, depth: int) -> tuple[int, int]:
+        """From an opening bracket, or inside one, to behind its closing one (depth 0), a cut string, or the end."""
+        while at < end:
+            byte = self._buffer[at]
+            if byte in _OPEN:
+                depth += 1
+            elif byte in _CLOSE:
+                depth -= 1
+                if depth == 0:
+                    return at + 1, 0
+            elif byte == _QUOTE and _STRING.match(self._buffer, at, end) is None:
+                return at, depth
+            at = at + 1 if byte in _BRACKETS else at
+            run = _RUN.match(self._buffer, at, end)
+            at = at if run is None else run.end()
+        return at, depth
 
     def _skip_scalar(self) -> None:
         start = self.offset

@@ -21,6 +21,8 @@ from secure_fedmeta.datasets.clients import Index
 from secure_fedmeta.datasets.leaf.scan import LARGEST_VALUE, Scanner, leaf_error, parse, place
 
 LONGEST_NAME = 1000
+SMALL_USER = 1 << 12
+"""Bytes up to which parsing a whole user is faster than finding its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class RawUser:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LeafSplit:
-    """Index of a split: about 100 bytes for each user, however large the files are.
+    """Index of a split: about 200 bytes for each user, however large the files are.
 
     Attributes:
         names: all users with samples, sorted as LEAF sorts its clients.
@@ -173,16 +175,9 @@ class _Index:
             scanner.user = name
             if not name or len(name) > LONGEST_NAME or not _encodes(name):
                 raise scanner.error("not a usable user name", f"use 1 to {LONGEST_NAME} characters")
-            scanner.peek()
-            start, fields = scanner.offset, {}
-            for key in scanner.members():
-                fields[key] = scanner.skip()
-            length = scanner.offset - start
-            if not {"x", "y"} <= fields.keys():
-                raise scanner.error(f"no {min({'x', 'y'} - fields.keys())!r}", "give each user x and y")
+            start, length, labels = self._labels(file, scanner, again, name)
             if length > LARGEST_VALUE:
                 raise scanner.error(f"{length} bytes, more than {LARGEST_VALUE}", "divide this user")
-            labels = _at(again, *fields["y"], file, name)
             if not isinstance(labels, list):
                 raise scanner.error("y is no list", "give each user lists x and y")
             if labels:
@@ -192,6 +187,22 @@ class _Index:
                 empty.add(name)
             scanner.user = None
         return empty
+
+    @staticmethod
+    def _labels(file: Path, scanner: Scanner, again: BinaryIO, name: str) -> tuple[int, int, Any]:
+        """Where a user's object starts, its bytes, and its y. A small user is parsed at once, of a large one only y."""
+        scanner.peek()
+        start = scanner.offset
+        fields: Any
+        whole = scanner.whole(SMALL_USER)
+        fields = parse(whole, file, name) if whole is not None else {key: scanner.skip() for key in scanner.members()}
+        missing = {"x", "y"} - fields.keys() if isinstance(fields, dict) else {"x", "y"}
+        if missing:
+            raise scanner.error(f"no {min(missing)!r}", "give each user an object with lists x and y")
+        if whole is not None:
+            return start, len(whole), fields["y"]
+        at, length = fields["y"]
+        return start, scanner.offset - start, _at(again, at, length, file, name)
 
     def _compare(self, file: Path, said: dict[str, list[Any]], first: int, found: set[str], empty: set[str]) -> None:
         """What "users", "num_samples" and "hierarchies" say, against what was found."""

@@ -88,3 +88,23 @@ def test_a_string_without_end_is_bounded(monkeypatch):
 def test_nesting_deeper_than_the_parser_goes_is_walked_past():
     deep = b"[" * 50_000 + b"]" * 50_000
     assert ranges(b'{"a": ' + deep + b', "b": 1}', 1000)[1] == ("b", (len(deep) + 13, 1))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    held=st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=3),
+    chunk=st.integers(1, 60),
+    limit=st.integers(1, 60),
+)
+def test_whole_values_are_walked_past_or_left_alone(held, chunk, limit):
+    data = json.dumps([held, 7]).encode()
+    scanner = Scanner(io.BytesIO(data), FILE, chunk=chunk)
+    scanner.expect(b"[")
+    scanner.peek()
+    taken = scanner.whole(limit)
+    if taken is None:
+        assert scanner.offset == 1 and scanner.skip() == (1, len(data) - 5)
+    else:
+        assert len(taken) <= limit and json.loads(taken) == held and scanner.offset == 1 + len(taken)
+    scanner.expect(b",")
+    assert scanner.whole(limit) is None and scanner.skip()[1] == 1

@@ -93,7 +93,8 @@ def test_entries_that_are_not_listed_are_clients_as_leaf_has_it(tmp_path):
         ({"user_data": {"a": {"x": [1]}, "b": {"x": [1], "y": [1]}}}, "no 'y' .*user 'a'"),
         ({"user_data": {"a": {"y": [1]}, "b": {"x": [1], "y": [1]}}}, "no 'x' .*user 'a'"),
         ({"user_data": {"a": {"x": [1], "y": {"0": 1}}, "b": {"x": [1], "y": [1]}}}, "y is no list .*user 'a'"),
-        ({"user_data": {"a": [1, 2], "b": {"x": [1], "y": [1]}}}, "not in LEAF's layout .*user 'a'"),
+        ({"user_data": {"a": [1, 2], "b": {"x": [1], "y": [1]}}}, "no 'x' .*user 'a'"),
+        ({"user_data": {"a": 3, "b": {"x": [1], "y": [1]}}}, "not in LEAF's layout .*user 'a'"),
         ({"user_data": [1]}, "not in LEAF's layout"),
         ({"user_data": {"": {"x": [1], "y": [1]}}}, "not a usable user name .*user ''"),
         ({"user_data": {"u" * 1001: {"x": [1], "y": [1]}}}, "not a usable user name"),
@@ -189,3 +190,26 @@ def test_nothing_of_a_record_is_printed(tmp_path):
     split = open_split(tmp_path)
     assert "secret" not in repr(split) and "secret" not in repr(split["a"])
     assert isinstance(split.samples, np.ndarray)
+
+
+def test_small_and_large_users_are_indexed_alike(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    users = {f"u{i}": leaf_files.reddit(rng, 3) for i in range(5)} | {'q"\\[': leaf_files.shakespeare(rng, 4)}
+    leaf_files.write(tmp_path / "train", users)
+    small = open_split(tmp_path)
+    monkeypatch.setattr(split_module, "SMALL_USER", 10)
+    large = open_split(tmp_path)
+    assert small.names == large.names and small.counts == large.counts
+    for one, two in zip(small, large, strict=True):
+        assert (one.x, one.y) == (two.x, two.y) == users[one.name]
+
+
+@pytest.mark.parametrize("small", [10, 1 << 12])
+@pytest.mark.parametrize(
+    ("entry", "says"), [({"x": [1]}, "no 'y'"), ({}, "no 'x'"), ({"x": [], "y": 1}, "y is no list")]
+)
+def test_small_and_large_users_are_refused_alike(tmp_path, monkeypatch, small, entry, says):
+    monkeypatch.setattr(split_module, "SMALL_USER", small)
+    leaf_files.write(tmp_path / "train", {"a": some(1)}, user_data={"a": entry})
+    with pytest.raises(LeafError, match=f"{says} .*user 'a'"):
+        open_split(tmp_path)
