@@ -12,6 +12,7 @@ Formats and figures were read in TalwalkarLab/leaf at 09ec454. The sets themselv
 from secure_fedmeta.datasets.leaf.scan import LeafError
 from secure_fedmeta.datasets.leaf.sets import (
     IGNORED,
+    SETS,
     CelebA,
     Femnist,
     LeafSet,
@@ -20,6 +21,7 @@ from secure_fedmeta.datasets.leaf.sets import (
     Sent140,
     Shakespeare,
     Synthetic,
+    leaf_set,
     leaf_users,
 )
 from secure_fedmeta.datasets.leaf.split import LeafSplit, RawUser, open_split
@@ -28,6 +30,7 @@ from secure_fedmeta.datasets.leaf.words import ALPHABET, UNKNOWN_LETTER, Vocabul
 __all__ = [
     "ALPHABET",
     "IGNORED",
+    "SETS",
     "UNKNOWN_LETTER",
     "CelebA",
     "Femnist",
@@ -42,6 +45,7 @@ __all__ = [
     "Synthetic",
     "Vocabulary",
     "glove",
+    "leaf_set",
     "leaf_users",
     "open_split",
     "reddit_vocabulary",

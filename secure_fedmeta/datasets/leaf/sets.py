@@ -222,6 +222,34 @@ def leaf_users(directory: str | Path, split: str, kind: LeafSet, *, strict: bool
     return LeafUsers(open_split(directory, split, strict=strict), kind)
 
 
+SETS = ("femnist", "shakespeare", "sent140", "celeba", "reddit", "synthetic")
+"""Names as LEAF's directories have them."""
+
+
+def leaf_set(name: str, *, vocabulary: str | Path | None = None, images: str | Path | None = None) -> LeafSet:
+    """The set of this name; sent140 and reddit need a vocabulary file, celeba the directory of its images.
+
+    Raises:
+        TaskError: SFM-137 for another name, or what the set needs is not given.
+        LeafError: the vocabulary cannot be read.
+
+    Example:
+        >>> leaf_set("femnist")
+        Femnist()
+    """
+    if name in {"sent140", "reddit"} and vocabulary is not None:
+        words = Vocabulary.load(vocabulary)
+        return Sent140(words) if name == "sent140" else Reddit(words)
+    if name == "celeba" and images is not None:
+        return CelebA(Path(images))
+    plain: dict[str, LeafSet] = {"femnist": Femnist(), "shakespeare": Shakespeare(), "synthetic": Synthetic()}
+    if name in plain:
+        return plain[name]
+    needs = {"sent140": "a vocabulary file", "reddit": "a vocabulary file", "celeba": "the directory of the images"}
+    remedy = f"give {needs[name]}" if name in needs else f"use one of {', '.join(SETS)}"
+    raise TaskError("SFM-137", f"the set {name!r} cannot be made", "leaf_set", remedy)
+
+
 def _wrong(user: RawUser, what: str) -> LeafError:
     return LeafError("SFM-139", what, user.where, "check that this is the set you named, in LEAF's own form")
 

@@ -20,6 +20,7 @@ from secure_fedmeta.datasets.leaf import (
     Shakespeare,
     Synthetic,
     Vocabulary,
+    leaf_set,
     leaf_users,
 )
 
@@ -213,3 +214,17 @@ def test_one_bad_user_is_not_left_out(tmp_path):
     assert next(users).name == "a"
     with pytest.raises(TaskError, match="'b'"):
         next(users)
+
+
+def test_sets_by_name(tmp_path, images):
+    (tmp_path / "words.txt").write_text("good\nday\n")
+    for name, (kind, *_) in kinds(images).items():
+        assert type(leaf_set(name, vocabulary=tmp_path / "words.txt", images=images)) is type(kind)
+    for name, remedy in (
+        ("sent140", "vocabulary"),
+        ("reddit", "vocabulary"),
+        ("celeba", "images"),
+        ("mnist", "femnist"),
+    ):
+        with pytest.raises(TaskError, match=f"SFM-137.*{name}.*{remedy}"):
+            leaf_set(name)
