@@ -135,6 +135,8 @@ def numbers(values: NDArray[np.generic] | Sequence[object], where: str) -> NDArr
         raise TaskError("SFM-133", what, where, "pass one numeric array, without strings, None or complex numbers")
     if array.ndim < 1 or array.size == 0:
         raise TaskError("SFM-133", f"no samples: shape {array.shape}", where, "leave empty clients out")
+    if kind == "u" and array.dtype.itemsize == 8 and array.max() > np.iinfo(np.int64).max:
+        raise TaskError("SFM-133", "whole numbers beyond 63 bits", where, "use smaller ones")
     if kind == "f" and not np.isfinite(array).all():
         raise TaskError("SFM-134", "NaN or infinity", where, "impute or remove these samples")
     if array.dtype != np.uint8:

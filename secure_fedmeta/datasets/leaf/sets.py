@@ -19,6 +19,7 @@ from secure_fedmeta.datasets.leaf.words import UNKNOWN_LETTER, Vocabulary, lette
 IGNORED = -100
 """Label of a position that counts in no loss: PyTorch's default `ignore_index`."""
 _LARGEST_IMAGE = 1 << 24  # pixels
+_MOST_CLASSES = 1 << 31
 
 
 class LeafSet(Protocol):
@@ -260,6 +261,10 @@ def _classes(user: RawUser, classes: int | None) -> NDArray[np.int64]:
     if y.ndim != 1:
         raise TaskError("SFM-133", f"labels of shape {y.shape}", user.where, "give each sample one label")
     whole = np.rint(np.asarray(y, dtype=np.float64))
-    if not np.array_equal(whole, y) or whole.min() < 0 or (classes is not None and whole.max() >= classes):
+    if (
+        not np.array_equal(whole, y)
+        or whole.min() < 0
+        or whole.max() >= (_MOST_CLASSES if classes is None else classes)
+    ):
         raise _wrong(user, f"a label is no whole number from 0 to {'...' if classes is None else classes - 1}")
     return whole.astype(np.int64)

@@ -38,6 +38,8 @@ def test_bundled_labels():
         ([[1.0], [None]], [0, 1], "SFM-133.*not numbers"),
         ([[1.0], ["a"]], [0, 1], "SFM-133.*not numbers"),
         ([[1.0], [1.0, 2.0]], [0, 1], "SFM-133.*different lengths"),
+        (np.array([[1], [2**63]], dtype=np.uint64), [0, 1], "SFM-133.*beyond 63 bits"),
+        ([[1], [2**70]], [0, 1], "SFM-133.*not numbers"),
         (np.ones((2, 1)) * 1j, [0, 1], "SFM-133.*not numbers"),
         (np.ma.ones((2, 1)), [0, 1], "SFM-133.*masked"),
         (np.ones((2, 1)), [0], "SFM-133"),
