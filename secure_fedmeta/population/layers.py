@@ -88,7 +88,7 @@ class Convolution:
             padded = windows.new_zeros(n, r, height, width, c)
             for i in range(kh):
                 for j in range(kw):
-                    padded[:, :, i : i + sh * oh : sh, j : j + sw * ow : sw] += windows[:, :, :, :, i, j]
+                    padded[:, :, i : i + sh * oh : sh, j : j + sw * ow : sw].add_(windows[:, :, :, :, i, j])
             at = padded[:, :, ph : height - ph, pw : width - pw]
         self.map.step(flat * lr)
         return at
@@ -130,31 +130,35 @@ class MaxPool:
     def __init__(self, kernel: tuple[int, int]) -> None:
         self._kernel = kernel
 
+    def _parts(self, values: Tensor) -> list[Tensor]:
+        """The values at each place of all windows, as views."""
+        kh, kw = self._kernel
+        height, width = values.shape[2] // kh * kh, values.shape[3] // kw * kw
+        return [values[:, :, i:height:kh, j:width:kw] for i in range(kh) for j in range(kw)]
+
     def forward(self, values: Tensor) -> Tensor:
         """As `Layer.forward`."""
-        n, r, height, width, c = self._shape = tuple(values.shape)
-        kh, kw = self._kernel
-        cut = values[:, :, : height // kh * kh, : width // kw * kw]
-        parts = [cut[:, :, i::kh, j::kw] for i in range(kh) for j in range(kw)]
-        best = parts[0]
-        for part in parts[1:]:
+        self._shape = values.shape
+        best, *others = self._parts(values)
+        self._kept = []  # for each further place, whether what came before was no smaller
+        for part in others:
+            self._kept.append((best >= part).to(values.dtype))
             best = torch.maximum(best, part)
-        self._parts, self._best = parts, best
-        return best.clone() if best is parts[0] else best
+        return best if others else best.clone()
 
     def back(self, gradient: Tensor, lr: float, *, inputs: bool) -> Tensor:  # noqa: ARG002
         """As `Layer.back`."""
         if not inputs:
             return gradient
-        at = gradient.new_zeros(self._shape)
         kh, kw = self._kernel
-        height, width = self._shape[2] // kh * kh, self._shape[3] // kw * kw
-        taken = torch.zeros_like(self._best, dtype=torch.bool)
-        for place, part in enumerate(self._parts):
-            won = (part == self._best).logical_and_(~taken)
-            taken |= won
-            i, j = divmod(place, kw)
-            at[:, :, i:height:kh, j:width:kw] = gradient * won
+        exact = self._shape[2] % kh == 0 and self._shape[3] % kw == 0
+        at = gradient.new_empty(self._shape) if exact else gradient.new_zeros(self._shape)
+        first, *others = self._parts(at)
+        for part, kept in zip(reversed(others), reversed(self._kept), strict=True):
+            left = gradient * kept
+            torch.sub(gradient, left, out=part)
+            gradient = left
+        first.copy_(gradient)
         return at
 
 

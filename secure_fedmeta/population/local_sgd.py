@@ -84,11 +84,13 @@ class LocalSgd:
         """P."""
         return self.architecture.dimension
 
+    @torch.no_grad()
     def rows(self, theta: Tensor, clients: Shards) -> Tensor:
         """What each client sends, (n, P); a matrix of n P numbers, so pass a chunk."""
         parts = [self._gathered(self._trained(theta, part), len(part)) for part in clients.chunks(self.chunk)]
         return torch.cat(parts) if len(parts) != 1 else parts[0]
 
+    @torch.no_grad()
     def total(self, theta: Tensor, clients: Shards, *, clip_norm: float | None = None) -> Tensor:
         """The sum of what they send, (P,), each clipped to `clip_norm` in norm; no client's vector is written out."""
         total = torch.zeros_like(theta)
