@@ -56,6 +56,10 @@ class Architecture:
         """Numbers in each named parameter, in the order of the flat vector."""
         return tuple(int(np.prod(shape, dtype=np.int64)) for shape in self.shapes)
 
+    def start_tensor(self) -> torch.Tensor:
+        """A copy of the initial parameters, (P,), float64."""
+        return torch.from_numpy(self.start.copy())
+
     def unflatten(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
         """Views of a flat vector by name; differentiable."""
         parts = torch.split(flat, list(self.lengths))
@@ -65,6 +69,16 @@ class Architecture:
         """The network's outputs for rows (n, p) at these parameters."""
         result: torch.Tensor = functional_call(self._module, self.unflatten(flat), (rows,))
         return result
+
+    @property
+    def skeleton(self) -> torch.nn.Module:
+        """The module itself, for an engine that reads its layers; its parameters are not the vector's."""
+        return self._module
+
+    def of_type(self, dtype: torch.dtype) -> Architecture:
+        """The same network computing in another floating-point type; `start` stays float64."""
+        module = copy.deepcopy(self._module).to(dtype)
+        return Architecture(self.names, self.shapes, self.start, self.digest, module)
 
     def module_at(self, theta: Float) -> torch.nn.Module:
         """A module of its own with these parameters."""
@@ -79,7 +93,7 @@ class Architecture:
         Raises:
             ModelRefused: the network does not take such rows, gives another number of outputs, or draws random numbers.
         """
-        rows, flat = torch.ones(2, inputs, dtype=torch.float64), torch.from_numpy(self.start.copy())
+        rows, flat = torch.ones(2, inputs, dtype=torch.float64), self.start_tensor()
         try:
             with torch.no_grad():
                 first, second, alone = self.outputs(flat, rows), self.outputs(flat, rows), self.outputs(flat, rows[:1])

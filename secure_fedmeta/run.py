@@ -22,8 +22,8 @@ from fedmeta_privacy.ledger import Json, decimal
 from fedmeta_privacy.statements import Statements
 
 from ._version import __version__
-from .algorithms.maml import sigmoid
-from .algorithms.softmax import softmax
+from .algorithms.glm.logistic import sigmoid
+from .algorithms.glm.softmax import softmax
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
 from .documents import write_documents

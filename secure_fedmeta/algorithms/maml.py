@@ -1,68 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MAML (Finn, Abbeel and Levine 2017, arXiv 1703.03400v3) for binary logistic regression, in closed form.
+"""MAML (Finn, Abbeel and Levine 2017, arXiv 1703.03400v3): learn parameters that a few gradient steps adapt well.
 
-Adaptation: theta_{k+1} = theta_k - (lr/n_S) X_S^T (sigma(X_S theta_k) - y_S), with the *public* number of slots n_S,
-not the count of records. Contribution of query row q: A_0 ... A_{K-1} x_q (sigma(x_q theta_K) - y_q), with
-A_k = I - (lr/n_S) X_S^T diag(p_k (1 - p_k)) X_S; first order leaves the A_k out (FOMAML).
+theta_{k+1} = theta_k - lr grad L_S(theta_k). The contribution is the gradient of L_Q(theta_K(theta)) by theta; first
+order (FOMAML, section 5.2 there) leaves out that theta_K depends on theta: the gradient of L_Q at theta_K.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
-from fedmeta_privacy.sensitivity import check_model
-
-from ..plan import Plan
-from ..tasks import Task
-
-Float = NDArray[np.float64]
-_BLOCK = 1 << 22
+from ..parameters import Architecture
+from .core import Grad, Losses, Tensor
+from .inner import GradientSteps
 
 
-def sigmoid(x: Float) -> Float:
-    """1 / (1 + e^-x) without overflow.
+@dataclass(frozen=True, slots=True)
+class Maml:
+    """Second order through every step, or first order.
 
     Example:
-        >>> sigmoid(np.array([0.0, -1e4])).tolist()
-        [0.5, 0.0]
+        >>> import torch
+        >>> from secure_fedmeta.algorithms.core import tape_grad
+        >>> class Bowl:  # L_S = (x - 1)^2 / 2, L_Q = x^2 / 2: theta_1 = 0.5 (theta + 1) at rate 1/2
+        ...     def support(self, at): return ((at - 1) ** 2).sum(-1) / 2
+        ...     def query(self, at): return (at ** 2).sum(-1) / 2
+        >>> theta, steps = torch.tensor([3.0]), GradientSteps(lr=0.5, count=1)
+        >>> Maml(steps).contribution(theta, Bowl(), tape_grad), Maml(steps, True).contribution(theta, Bowl(), tape_grad)
+        (tensor([1.]), tensor([2.]))
     """
-    value: Float = 0.5 * (1.0 + np.tanh(0.5 * x))
-    return value
 
+    steps: GradientSteps
+    first_order: bool = False
 
-def contributions(theta: Float, task: Task, plan: Plan) -> Float:
-    """Per-record meta-gradients of one site, before clipping.
+    @property
+    def name(self) -> str:
+        """Maml or fomaml."""
+        return "fomaml" if self.first_order else "maml"
 
-    Shapes: theta (d,) to (m, d), one row per query record.
-    Guarantee: one record changes the clipped sum by at most `sensitivity.logistic_sensitivity`.
+    def start(self, architecture: Architecture) -> Tensor:
+        """The network's own initial parameters."""
+        return architecture.start_tensor()
 
-    Raises:
-        UnsafeModel: theta is not finite, not float64 or beyond 2^20, before any record is touched.
+    def adapt(self, theta: Tensor, losses: Losses, grad: Grad) -> Tensor:
+        """The inner steps."""
+        return self.steps(theta, losses.support, grad)
 
-    Example:
-        >>> one = np.array([[1.0]])
-        >>> task = Task(one, np.array([1.0]), one, np.array([1.0]))
-        >>> contributions(np.zeros(1), task, Plan(inner_lr=1.0, support_slots=1, algorithm="fomaml")).round(4).tolist()
-        [[-0.3775]]
-    """
-    check_model(theta)
-    rate = plan.inner_lr / plan.support_slots
-    rows, labels = task.support_rows, task.support_labels
-    adapted = theta
-    curvatures = []
-    for _ in range(plan.inner_steps):
-        p = sigmoid(rows @ adapted)
-        curvatures.append(p * (1 - p))
-        adapted = adapted - rate * (rows.T @ (p - labels))
-    residual = sigmoid(task.query_rows @ adapted) - task.query_labels
-    gradients: Float = task.query_rows * residual[:, None]
-    if plan.algorithm == "maml":
-        # In blocks of query rows, so that memory follows the model and not (query x support).
-        block = max(1, _BLOCK // max(len(labels), 1))
-        for start in range(0, len(gradients), block):
-            part = gradients[start : start + block]
-            for curvature in reversed(curvatures):
-                part = part - rate * ((part @ rows.T) * curvature) @ rows
-            gradients[start : start + block] = part
-    return gradients
+    def contribution(self, theta: Tensor, losses: Losses, grad: Grad) -> Tensor:
+        """The meta-gradient."""
+        if self.first_order:
+            return grad(losses.query)(self.adapt(theta, losses, grad))
+        return grad(lambda at: losses.query(self.adapt(at, losses, grad)))(theta)

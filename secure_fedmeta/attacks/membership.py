@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import Entropy
 
-from ..algorithms.maml import sigmoid
+from ..algorithms.glm.logistic import sigmoid
 from .figures import (
     BARE,
     MASKED,

@@ -19,8 +19,11 @@ class Engine(Protocol):
     fails or is not finite must leave the others as they are.
     """
 
-    def meta_gradients(self, theta: NDArray[np.float64], tasks: Sequence[Task]) -> NDArray[np.float64]:
-        """One meta-gradient a task, (tasks, P)."""
+    def contributions(self, theta: NDArray[np.float64], tasks: Sequence[Task]) -> NDArray[np.float64]:
+        """What each task adds to the sum, (tasks, D)."""
+
+    def adapted(self, theta: NDArray[np.float64], tasks: Sequence[Task]) -> NDArray[np.float64]:
+        """The network's parameters after each task's adaptation, (tasks, P)."""
 
     def example_gradients(
         self, theta: NDArray[np.float64], rows: NDArray[np.float64], labels: NDArray[np.float64]

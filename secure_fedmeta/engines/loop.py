@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reference engine: one unit at a time, by automatic differentiation, for any `torch.nn.Module`.
 
-MAML (Finn, Abbeel and Levine 2017, arXiv 1703.03400v3), with L_S and L_Q the mean losses of a task's rows:
-theta_{k+1} = theta_k - lr grad L_S(theta_k); second order is the gradient of L_Q(theta_K(theta)) by theta, first order
-(FOMAML) the gradient of L_Q at theta_K.
-
 Each unit is computed from copies of its own rows, so its result is the same to the last bit whoever stands beside it.
 """
 
@@ -15,87 +11,77 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
+from ..algorithms.core import Algorithm, tape_grad
+from ..losses import ROW_LOSSES
 from ..parameters import Architecture
 from ..tasks import Task
 
 Float = NDArray[np.float64]
 
 
-def logistic_loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of one output and labels in {0, 1}."""
-    return functional.binary_cross_entropy_with_logits(outputs.reshape(labels.shape), labels)
-
-
-def class_loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of C outputs and labels 0 .. C - 1."""
-    return functional.cross_entropy(outputs, labels.long())
-
-
-LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "logistic": logistic_loss,
-    "cross-entropy": class_loss,
-}
-
-
 class LoopEngine:
-    """Per-unit gradients of a network, unit by unit.
+    """Per-unit vectors of a network, unit by unit.
 
     Args:
         architecture: the network, bound and checked.
-        loss: a key of `LOSSES`.
-        inner_lr, inner_steps: of the adaptation.
-        second_order: differentiate through the adaptation.
+        loss: a key of `losses.ROW_LOSSES`.
+        algorithm: what a task contributes.
 
     Example:
+        >>> from secure_fedmeta.algorithms.inner import GradientSteps
+        >>> from secure_fedmeta.algorithms.maml import Maml
         >>> from secure_fedmeta.parameters import bind
-        >>> engine = LoopEngine(bind(torch.nn.Linear(2, 1)), loss="logistic", inner_lr=0.5, inner_steps=1)
+        >>> maml = Maml(GradientSteps(lr=0.5, count=1))
+        >>> engine = LoopEngine(bind(torch.nn.Linear(2, 1)), maml, loss="logistic")
         >>> one = np.ones((1, 2))
-        >>> engine.meta_gradients(np.zeros(3), [Task(one, np.ones(1), one, np.ones(1))]).round(4).tolist()
+        >>> engine.contributions(np.zeros(3), [Task(one, np.ones(1), one, np.ones(1))]).round(4).tolist()
         [[-0.2005, -0.2005, -0.2005]]
     """
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        *,
-        loss: str,
-        inner_lr: float,
-        inner_steps: int,
-        second_order: bool = True,
-    ) -> None:
+    def __init__(self, architecture: Architecture, algorithm: Algorithm, *, loss: str) -> None:
         self._architecture = architecture
-        self._loss = LOSSES[loss]
-        self._lr = inner_lr
-        self._steps = inner_steps
-        self._second = second_order
+        self._algorithm = algorithm
+        self._row_loss = ROW_LOSSES[loss]
 
-    def meta_gradients(self, theta: Float, tasks: Sequence[Task]) -> Float:
-        """One meta-gradient a task, (tasks, P); a task without query rows gives zeros, a broken one NaN."""
-        return self._rows(len(tasks), lambda index: self._meta_gradient(_tensor(theta), tasks[index]))
+    def contributions(self, theta: Float, tasks: Sequence[Task]) -> Float:
+        """What each task adds to the sum, (tasks, D); without query rows zeros, a broken one NaN."""
+
+        def of(task: Task) -> torch.Tensor:
+            losses = _OneTask(self._loss_of, task)
+            return self._algorithm.contribution(_tensor(theta), losses, tape_grad)
+
+        return self._rows(len(theta), len(tasks), lambda index: of(tasks[index]))
+
+    def adapted(self, theta: Float, tasks: Sequence[Task]) -> Float:
+        """The network's parameters after each task's adaptation, (tasks, P); a broken one NaN."""
+
+        def of(task: Task) -> torch.Tensor:
+            return self._algorithm.adapt(_tensor(theta), _OneTask(self._loss_of, task), tape_grad)
+
+        return self._rows(self._architecture.dimension, len(tasks), lambda index: of(tasks[index]))
 
     def example_gradients(self, theta: Float, rows: Float, labels: Float) -> Float:
         """One gradient of the loss a row, (n, P); a broken one is NaN."""
-        return self._rows(
-            len(rows), lambda i: self._gradient(_tensor(theta), _tensor(rows[i : i + 1]), _tensor(labels[i : i + 1]))
-        )
+
+        def of(i: int) -> torch.Tensor:
+            row, label = _tensor(rows[i : i + 1]), _tensor(labels[i : i + 1])
+            return tape_grad(lambda at: self._loss_of(at, row, label))(_tensor(theta))
+
+        return self._rows(len(theta), len(rows), of)
 
     def example_products(self, theta: Float, rows: Float, labels: Float, vector: Float) -> Float:
         """Hessian of each row's loss times `vector`, (n, P): the gradient of the gradient's product with it."""
 
-        def product(i: int) -> torch.Tensor:
-            at = _tensor(theta).requires_grad_()
-            loss = self._loss_of(at, _tensor(rows[i : i + 1]), _tensor(labels[i : i + 1]))
-            (gradient,) = torch.autograd.grad(loss, at, create_graph=True)
-            if not gradient.requires_grad:  # a loss that is linear in theta
-                return torch.zeros_like(at)
-            return torch.autograd.grad(gradient @ _tensor(vector), at)[0]
+        def of(i: int) -> torch.Tensor:
+            row, label = _tensor(rows[i : i + 1]), _tensor(labels[i : i + 1])
+            slope = tape_grad(lambda at: self._loss_of(at, row, label))
+            return tape_grad(lambda at: slope(at) @ _tensor(vector))(_tensor(theta))
 
-        return self._rows(len(rows), product)
+        return self._rows(len(theta), len(rows), of)
 
-    def _rows(self, count: int, unit: Callable[[int], torch.Tensor]) -> Float:
-        found = np.full((count, self._architecture.dimension), np.nan)
+    def _rows(self, width: int, count: int, unit: Callable[[int], torch.Tensor]) -> Float:
+        found = np.full((count, width), np.nan)
         for index in range(count):
             try:
                 found[index] = unit(index).detach().numpy()
@@ -104,28 +90,28 @@ class LoopEngine:
         return found
 
     def _loss_of(self, flat: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self._loss(self._architecture.outputs(flat, rows), labels)
+        if not len(labels):
+            return flat.sum() * 0.0
+        return self._row_loss(self._architecture.outputs(flat, rows), labels).mean()
 
-    def _gradient(self, theta: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        at = theta.detach().requires_grad_()
-        return torch.autograd.grad(self._loss_of(at, rows, labels), at)[0]
 
-    def _meta_gradient(self, theta: torch.Tensor, task: Task) -> torch.Tensor:
-        if not len(task.query_labels):
-            return torch.zeros_like(theta)
-        support, labels = _tensor(task.support_rows), _tensor(task.support_labels)
-        query, query_labels = _tensor(task.query_rows), _tensor(task.query_labels)
-        steps = self._steps if len(labels) else 0
-        if not self._second:
-            for _ in range(steps):
-                theta = theta - self._lr * self._gradient(theta, support, labels)
-            return self._gradient(theta, query, query_labels)
-        start = theta.detach().requires_grad_()
-        at: torch.Tensor = start
-        for _ in range(steps):
-            (inner,) = torch.autograd.grad(self._loss_of(at, support, labels), at, create_graph=True)
-            at = at - self._lr * inner
-        return torch.autograd.grad(self._loss_of(at, query, query_labels), start)[0]
+class _OneTask:
+    """The losses of one task, from copies of its rows."""
+
+    def __init__(self, loss: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor], task: Task) -> None:
+        self._loss = loss
+        self._support = _tensor(task.support_rows), _tensor(task.support_labels)
+        self._query = _tensor(task.query_rows), _tensor(task.query_labels)
+
+    def support(self, at: torch.Tensor) -> torch.Tensor:
+        return self._loss(at, *self._support)
+
+    def query(self, at: torch.Tensor) -> torch.Tensor:
+        return self._loss(at, *self._query)
+
+    def every(self, at: torch.Tensor) -> torch.Tensor:
+        s, q = len(self._support[1]), len(self._query[1])
+        return (s * self.support(at) + q * self.query(at)) / max(s + q, 1)
 
 
 def _tensor(values: Float) -> torch.Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fedmeta_privacy.noise import Words
 from fedmeta_privacy.sensitivity import check_model
 
-from ..algorithms import maml, softmax
+from ..algorithms.glm import logistic, softmax
 from ..engines import Engine
 from ..schedule import Schedule
 from ..tasks import Task, check_task, check_tasks
@@ -46,7 +46,7 @@ class ClosedForm(_Plain):
 
     def __init__(self, schedule: Schedule, task: Task) -> None:
         self._plan, self._task = schedule.plan, task
-        self._of = maml.contributions if schedule.plan.loss == "logistic" else softmax.contributions
+        self._of = logistic.contributions if schedule.plan.loss == "logistic" else softmax.contributions
 
     def units(self, theta: Float, words: Words | None) -> Float:  # noqa: ARG002
         """One row a query record."""
@@ -63,7 +63,7 @@ class Persons(_Plain):
     def units(self, theta: Float, words: Words | None) -> Float:  # noqa: ARG002
         """One row a task; none for a task without any record, which is an empty slot and not a unit within the norm."""
         check_model(theta)
-        return self._engine.meta_gradients(theta, self._tasks)
+        return self._engine.contributions(theta, self._tasks)
 
 
 def contribution_of(schedule: Schedule, data: Data) -> Contribution:
@@ -81,17 +81,14 @@ def contribution_of(schedule: Schedule, data: Data) -> Contribution:
 
 def engine_of(schedule: Schedule) -> Engine:
     """The engine that computes a network's gradients."""
+    from ..algorithms.inner import GradientSteps
+    from ..algorithms.maml import Maml
     from ..engines.loop import LoopEngine
 
     plan, architecture = schedule.plan, schedule.architecture
     assert architecture is not None  # `make_schedule` saw to it
-    return LoopEngine(
-        architecture,
-        loss=plan.loss,
-        inner_lr=plan.inner_lr,
-        inner_steps=plan.inner_steps,
-        second_order=plan.algorithm == "maml",
-    )
+    steps = GradientSteps(lr=plan.inner_lr, count=plan.inner_steps)
+    return LoopEngine(architecture, Maml(steps, first_order=plan.algorithm == "fomaml"), loss=plan.loss)
 
 
 def check_data(schedule: Schedule, data: Data, *, site: str) -> None:

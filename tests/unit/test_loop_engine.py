@@ -6,7 +6,9 @@ import torch
 from mode_runs import network
 from small_runs import random_task, small_plan
 
-from secure_fedmeta.algorithms import maml, softmax
+from secure_fedmeta.algorithms.glm import logistic, softmax
+from secure_fedmeta.algorithms.inner import GradientSteps
+from secure_fedmeta.algorithms.maml import Maml
 from secure_fedmeta.engines.loop import LoopEngine
 from secure_fedmeta.parameters import bind
 from secure_fedmeta.tasks import Task
@@ -32,13 +34,13 @@ def closed_plan(algorithm, steps, **changes):
 
 
 def engine_for(plan, architecture):
-    return LoopEngine(
-        architecture,
-        loss=plan.loss,
-        inner_lr=plan.inner_lr,
-        inner_steps=plan.inner_steps,
-        second_order=plan.algorithm == "maml",
+    return engine_of_maml(
+        architecture, plan.loss, plan.inner_lr, plan.inner_steps, first_order=plan.algorithm == "fomaml"
     )
+
+
+def engine_of_maml(architecture, loss, lr, steps, first_order=False):
+    return LoopEngine(architecture, Maml(GradientSteps(lr, steps), first_order), loss=loss)
 
 
 @pytest.mark.parametrize("algorithm", ["maml", "fomaml"])
@@ -46,8 +48,8 @@ def engine_for(plan, architecture):
 def test_agrees_with_the_closed_form_of_logistic_regression(algorithm, steps):
     rng = np.random.default_rng(steps)
     plan, task, theta = closed_plan(algorithm, steps), random_task(rng, COLUMNS), rng.normal(size=COLUMNS)
-    (found,) = engine_for(plan, linear()).meta_gradients(theta, [task])
-    np.testing.assert_allclose(found, maml.contributions(theta, task, plan).mean(axis=0), rtol=0, atol=1e-14)
+    (found,) = engine_for(plan, linear()).contributions(theta, [task])
+    np.testing.assert_allclose(found, logistic.contributions(theta, task, plan).mean(axis=0), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("algorithm", ["maml", "fomaml"])
@@ -60,7 +62,7 @@ def test_agrees_with_the_closed_form_of_softmax_regression(algorithm, steps):
         drawn.support_rows, rng.integers(0, 3, 6).astype(float), drawn.query_rows, rng.integers(0, 3, 7).astype(float)
     )
     theta = rng.normal(size=3 * COLUMNS)
-    (found,) = engine_for(plan, linear(3)).meta_gradients(theta, [task])
+    (found,) = engine_for(plan, linear(3)).contributions(theta, [task])
     np.testing.assert_allclose(found, softmax.contributions(theta, task, plan).mean(axis=0), rtol=0, atol=1e-14)
 
 
@@ -73,7 +75,7 @@ def test_second_order_is_the_derivative_of_the_adapted_loss(outputs):
     drawn = random_task(rng, 3, 3, 3)
     labels = [rng.integers(0, max(outputs, 2), 3).astype(float) for _ in range(2)]
     task = Task(drawn.support_rows, labels[0], drawn.query_rows, labels[1])
-    engine = LoopEngine(bound, loss=loss, inner_lr=0.8, inner_steps=2)
+    engine = engine_of_maml(bound, loss, 0.8, 2)
     theta = bound.start + 0.3 * rng.normal(size=bound.dimension)
 
     def adapted_loss(at):
@@ -89,16 +91,16 @@ def test_second_order_is_the_derivative_of_the_adapted_loss(outputs):
     step = 1e-5
     units = np.eye(bound.dimension)
     expected = [(adapted_loss(theta + step * u) - adapted_loss(theta - step * u)) / (2 * step) for u in units]
-    (found,) = engine.meta_gradients(theta, [task])
+    (found,) = engine.contributions(theta, [task])
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-9)
-    first = LoopEngine(bound, loss=loss, inner_lr=0.8, inner_steps=2, second_order=False)
-    assert np.abs(first.meta_gradients(theta, [task])[0] - expected).max() > 1e-3
+    first = engine_of_maml(bound, loss, 0.8, 2, first_order=True)
+    assert np.abs(first.contributions(theta, [task])[0] - expected).max() > 1e-3
 
 
 def test_hessian_products_are_derivatives_of_gradients():
     rng = np.random.default_rng(1)
     bound = bind(network())
-    engine = LoopEngine(bound, loss="logistic", inner_lr=1.0, inner_steps=1)
+    engine = engine_of_maml(bound, "logistic", 1.0, 1)
     task, vector = random_task(rng, 3, 2, 3), rng.normal(size=bound.dimension)
     rows, labels, step = task.query_rows, task.query_labels, 1e-5
     up = engine.example_gradients(bound.start + step * vector, rows, labels)
@@ -110,10 +112,10 @@ def test_hessian_products_are_derivatives_of_gradients():
 def test_example_gradients_sum_to_the_gradient_of_the_sum():
     rng = np.random.default_rng(2)
     bound = bind(network())
-    engine = LoopEngine(bound, loss="logistic", inner_lr=1.0, inner_steps=1)
+    engine = engine_of_maml(bound, "logistic", 1.0, 1)
     task = random_task(rng, 3, 0, 5)
     alone = engine.example_gradients(bound.start, task.query_rows, task.query_labels)
-    (whole,) = engine.meta_gradients(bound.start, [task])  # no support rows: no adaptation
+    (whole,) = engine.contributions(bound.start, [task])  # no support rows: no adaptation
     np.testing.assert_allclose(alone.mean(axis=0), whole, rtol=0, atol=1e-15)
 
 
@@ -121,9 +123,7 @@ def test_the_same_twice_to_the_last_bit():
     rng = np.random.default_rng(3)
     tasks = [random_task(rng, 3) for _ in range(3)]
     runs = [
-        LoopEngine(bind(network()), loss="logistic", inner_lr=0.5, inner_steps=3).meta_gradients(
-            bind(network()).start, tasks
-        )
+        engine_of_maml(bind(network()), "logistic", 0.5, 3).contributions(bind(network()).start, tasks)
         for _ in range(2)
     ]
     assert (runs[0] == runs[1]).all()
@@ -131,13 +131,13 @@ def test_the_same_twice_to_the_last_bit():
 
 def test_units_without_rows_and_broken_units():
     bound = bind(network())
-    engine = LoopEngine(bound, loss="cross-entropy", inner_lr=0.5, inner_steps=1)  # one output: label 1 has no class
+    engine = engine_of_maml(bound, "cross-entropy", 0.5, 1)  # one output: label 1 has no class
     good = random_task(np.random.default_rng(0), 3, 0, 1)
     nobody = Task(good.support_rows, good.support_labels, np.empty((0, 3)), np.empty(0))
     bad = Task(good.support_rows, good.support_labels, good.query_rows, np.ones(1))
-    found = engine.meta_gradients(bound.start, [nobody, bad])
+    found = engine.contributions(bound.start, [nobody, bad])
     assert (found[0] == 0).all() and np.isnan(found[1]).all()
-    assert engine.meta_gradients(bound.start, []).shape == (0, bound.dimension)
+    assert engine.contributions(bound.start, []).shape == (0, bound.dimension)
 
 
 def test_the_engine_leaves_the_module_and_its_inputs_alone():
@@ -145,6 +145,6 @@ def test_the_engine_leaves_the_module_and_its_inputs_alone():
     before = [p.detach().clone() for p in module.parameters()]
     bound, task = bind(module), random_task(np.random.default_rng(0), 3)
     rows = task.support_rows.copy()
-    LoopEngine(bound, loss="logistic", inner_lr=5.0, inner_steps=2).meta_gradients(bound.start, [task])
+    engine_of_maml(bound, "logistic", 5.0, 2).contributions(bound.start, [task])
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
     assert (rows == task.support_rows).all() and all(p.grad is None for p in module.parameters())

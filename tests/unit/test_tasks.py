@@ -6,7 +6,7 @@ import torch
 from small_runs import arrays_plan, random_task, small_book, small_plan, small_records
 
 from fedmeta_privacy.errors import PlanError, TooManyRecords, UnsafeModel
-from secure_fedmeta.algorithms.maml import contributions
+from secure_fedmeta.algorithms.glm.logistic import contributions
 from secure_fedmeta.errors import SettingError
 from secure_fedmeta.run import federate
 from secure_fedmeta.schedule import make_schedule

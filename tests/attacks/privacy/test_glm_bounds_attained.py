@@ -13,7 +13,7 @@ from fedmeta_privacy.claims import Adjacency
 from fedmeta_privacy.errors import PlanError, UnprovedAdaptation
 from fedmeta_privacy.glm_losses import LOGISTIC, SOFTMAX, huber
 from fedmeta_privacy.sensitivity import Order, check_adaptation, displacement_sensitivity, glm_sensitivity
-from secure_fedmeta.algorithms import softmax
+from secure_fedmeta.algorithms.glm import softmax
 from secure_fedmeta.plan import Plan
 from secure_fedmeta.tasks import Task
 

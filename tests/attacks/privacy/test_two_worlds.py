@@ -119,10 +119,10 @@ def test_a_unit_is_the_same_whoever_stands_beside_it(name):
     theta = worst_theta(schedule)
     engine = local_site(1, mode_data(schedule, rng), schedule, COHORT).client._contribution._engine
     people = mode_data(mode_schedule("person"), rng, units=8)
-    whole = engine.meta_gradients(theta, people)
+    whole = engine.contributions(theta, people)
     for gone in range(len(people)):
         kept = [task for index, task in enumerate(people) if index != gone]
-        assert (engine.meta_gradients(theta, kept) == np.delete(whole, gone, axis=0)).all()
+        assert (engine.contributions(theta, kept) == np.delete(whole, gone, axis=0)).all()
     rows, labels = people[0].query_rows, people[0].query_labels
     alone = np.vstack([engine.example_gradients(theta, rows[i : i + 1], labels[i : i + 1]) for i in range(len(rows))])
     assert (engine.example_gradients(theta, rows, labels) == alone).all()

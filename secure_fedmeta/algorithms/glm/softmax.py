@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fedmeta_privacy.sensitivity import check_model
 
-from ..plan import Plan
-from ..tasks import Task
+from ...plan import Plan
+from ...tasks import Task
 
 Float = NDArray[np.float64]
 
