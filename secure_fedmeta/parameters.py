@@ -12,7 +12,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ class Architecture:
     def of_type(self, dtype: torch.dtype) -> Architecture:
         """The same network computing in another floating-point type; `start` stays float64."""
         module = copy.deepcopy(self._module).to(dtype)
-        return Architecture(self.names, self.shapes, self.start, self.digest, module)
+        return replace(self, _module=module)
 
     def module_at(self, theta: Float) -> torch.nn.Module:
         """A module of its own with these parameters."""
