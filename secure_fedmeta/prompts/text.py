@@ -6,10 +6,12 @@ methods compare, not how well they do on real text. What it has in common with t
 80 characters, one user a role, window and next character; Caldas et al. 2018, arXiv 1812.01097v3) and two kinds of
 difference between users:
 
-- a *dialect*: a subset of twelve rules of spelling ("the" to "de", "-ing" to "-in'", ...), each seen in one play of
-  eight of the pre-training corpus. The users of a federation share one region's dialect, of which the pre-training
-  corpus has no play, each with a few rules of his own: there is something in common to learn.
-- *habits*: every role prefers its own words, so that something is left to learn of each user.
+- a *dialect*: a subset of twelve rules of spelling ("the" to "de", "-ing" to "-in'", ...). A play of the pre-training
+  corpus follows each rule with probability one sixth, all its roles alike, and has a *heading*: a mark for each rule
+  that it follows, as printed plays tell place and persons (control codes: Keskar et al. 2019, arXiv 1909.05858v2). The
+  users of a federation share one region's dialect of six rules, which no play of the corpus has, each with a few rules
+  of his own. What they say has no heading, and nobody knows the marks: they are what a prompt has to find.
+- *habits*: every role prefers its own words. Those of one region prefer much the same ones.
 
 Everything follows from a seed.
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -106,8 +109,18 @@ RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
 """Each changes single words; those of a dialect are applied in this order."""
 REGION: Dialect = (False, True, False, True, False, True, True, True, False, True, False, False)
 """The federation's dialect."""
-RULE_SHARE = 1 / 8
+RULE_SHARE = 1 / 6
 HABIT_FLIP = 1 / 20
+OWN_TASTE = 0.25
+"""How far a user's order of preference strays from his region's: 0 not at all, 1 about as far as anybody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One play: what its four roles say, one after the other, in this dialect."""
+
+    dialect: Dialect
+    text: str
 
 
 def encode(text: str) -> Ids:
@@ -129,39 +142,47 @@ def encode(text: str) -> Ids:
 _PLACE = {letter: place for place, letter in enumerate(ALPHABET)}
 
 
-def pretraining_text(seed: int, characters: int) -> str:
-    """The public corpus: plays of four roles and 4 000 characters each, every play in a dialect of its own.
-
-    A play whose dialect is the region's is drawn again, so the federation's dialect is unseen as a whole.
+def plays(seed: int, count: int, *, characters: int = 1000) -> list[Play]:
+    """The public corpus. A play in the region's dialect is drawn again: as a whole it stays unseen.
 
     Example:
-        >>> text = pretraining_text(0, 9000)
-        >>> len(text), set(text) <= set(ALPHABET), text == pretraining_text(0, 9000)
-        (9000, True, True)
+        >>> one, other = plays(0, 2)
+        >>> len(one.text), set(one.text) <= set(ALPHABET), [one, other] == plays(0, 2), one == other
+        (1000, True, True, False)
     """
-    plays = []
-    for number in range(-(-characters // _PLAY)):
+    made = []
+    for number in range(count):
         rng = np.random.default_rng([seed, 0, number])
         dialect = REGION
         while dialect == REGION:
             dialect = tuple((rng.random(len(RULES)) < RULE_SHARE).tolist())
-        plays.append("".join(_speech(rng, dialect, _PLAY // 4) for _ in range(4)))
-    return "".join(plays)[:characters]
+        text = "".join(_speech(rng, dialect, _own_taste(rng), -(-characters // 4)) for _ in range(4))
+        made.append(Play(dialect, text[:characters]))
+    return made
 
 
-_PLAY = 4000
+def heading(dialect: Dialect) -> Ids:
+    """The marks of a dialect, (12,): a, b, c, ... for the rules that are followed, a blank for each other one.
+
+    Example:
+        >>> "".join(ALPHABET[place] for place in heading(REGION))
+        ' b d fgh j  '
+    """
+    return encode("".join(chr(ord("a") + place) if spoken else " " for place, spoken in enumerate(dialect)))
 
 
 def user_text(seed: int, user: int, characters: int) -> str:
-    """What one user of the federation says: the region's dialect, one rule in twenty his own way, and his own words.
+    """What one user of the federation says: region's dialect and taste, one rule in twenty and some words his own way.
 
     Example:
         >>> user_text(0, 7, 80) == user_text(0, 7, 80) != user_text(0, 8, 80)
         True
     """
-    rng = np.random.default_rng([seed, 1, user])
+    shared, rng = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2, user])
+    common, own = _own_taste(shared), _own_taste(rng)
+    taste = {kind: (1 - OWN_TASTE) * common[kind] + OWN_TASTE * own[kind] for kind in common}
     flips = rng.random(len(RULES)) < HABIT_FLIP
-    return _speech(rng, tuple((np.array(REGION) ^ flips).tolist()), characters)
+    return _speech(rng, tuple((np.array(REGION) ^ flips).tolist()), taste, characters)
 
 
 def windows(text: str, *, stride: int = 1) -> tuple[Ids, Ids]:
@@ -193,11 +214,19 @@ def leaf_form(texts: dict[str, str], *, stride: int = 1) -> dict[str, object]:
     return {"users": list(data), "num_samples": [len(one["y"]) for one in data.values()], "user_data": data}
 
 
-def _speech(rng: np.random.Generator, dialect: Dialect, characters: int) -> str:
+Taste = dict[str, NDArray[np.float64]]
+
+
+def _own_taste(rng: np.random.Generator) -> Taste:
+    """A number for each word and form of sentence; the smaller, the dearer."""
+    return {kind: rng.random(len(words)) for kind, words in _WORDS.items()} | {"": rng.random(len(_SENTENCES))}
+
+
+def _speech(rng: np.random.Generator, dialect: Dialect, taste: Taste, characters: int) -> str:
     """Sentences of one role, cut to this length."""
     uniform = _uniform(rng)
-    habits = {kind: _habit(rng, words) for kind, words in _WORDS.items()}
-    forms = _habit(rng, _SENTENCES)
+    habits = {kind: _habit(taste[kind], words) for kind, words in _WORDS.items()}
+    forms = _habit(taste[""], _SENTENCES)
     rules = [rule for (_, rule), spoken in zip(RULES, dialect, strict=True) if spoken]
     spoken: dict[str, str] = {}
     parts: list[str] = []
@@ -230,9 +259,9 @@ def _sentence(
             yield spoken[word]
 
 
-def _habit(rng: np.random.Generator, choices: Sequence[T]) -> tuple[Sequence[T], list[float]]:
-    """A role's own order of preference with Zipf's frequencies, as cumulated shares."""
-    order = rng.permutation(len(choices))
+def _habit(taste: NDArray[np.float64], choices: Sequence[T]) -> tuple[Sequence[T], list[float]]:
+    """Choices in order of preference with Zipf's frequencies, as cumulated shares."""
+    order = np.argsort(taste, kind="stable")
     shares = 1.0 / np.arange(1.0, len(choices) + 1)
     return [choices[int(place)] for place in order], np.cumsum(shares / shares.sum()).tolist()
 
