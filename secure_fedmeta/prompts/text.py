@@ -7,7 +7,7 @@ methods compare, not how well they do on real text. What it has in common with t
 difference between users:
 
 - a *dialect*: a subset of twelve rules of spelling ("the" to "de", "-ing" to "-in'", ...). A play of the pre-training
-  corpus follows each rule with probability one sixth, all its roles alike, and has a *heading*: a mark for each rule
+  corpus follows each rule with probability one quarter, all its roles alike, and has a *heading*: a mark for each rule
   that it follows, as printed plays tell place and persons (control codes: Keskar et al. 2019, arXiv 1909.05858v2). The
   users of a federation share one region's dialect of six rules, which no play of the corpus has, each with a few rules
   of his own. What they say has no heading, and nobody knows the marks: they are what a prompt has to find.
@@ -109,7 +109,7 @@ RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
 """Each changes single words; those of a dialect are applied in this order."""
 REGION: Dialect = (False, True, False, True, False, True, True, True, False, True, False, False)
 """The federation's dialect."""
-RULE_SHARE = 1 / 6
+RULE_SHARE = 1 / 4
 HABIT_FLIP = 1 / 20
 OWN_TASTE = 0.25
 """How far a user's order of preference strays from his region's: 0 not at all, 1 about as far as anybody's."""
