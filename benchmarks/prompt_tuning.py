@@ -242,9 +242,11 @@ def show(result: dict[str, object]) -> None:
     for row in result["rows"]:
         name = "none" if row["epsilon"] is None else f"{row['epsilon']:.3f}"
         cells = [f"{c['mean']:.4f} ± {c['spread']:.4f}" for c in (row["loss"], row["accuracy"])]
-        after = f"{row['adapted_loss']['mean']:.4f}, {row['adapted_accuracy']['mean']:.4f}" if "note" in row or (
-            "adapted_loss" in row
-        ) else "-"
+        after = (
+            f"{row['adapted_loss']['mean']:.4f}, {row['adapted_accuracy']['mean']:.4f}"
+            if "note" in row or ("adapted_loss" in row)
+            else "-"
+        )
         print(f"{row['method']:<10}{row['numbers']:>8}{name:>9}{cells[0]:>18}{cells[1]:>18}{after:>28}", end="")
         print(f"  {row.get('note', '')}")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses of many users' text at once, for prompts and for all weights: every character of a frame after those before it.
+"""Losses of many users' text at once, for prompts and for all weights: every character after those before it.
 
 A frame is `window` + 1 characters, that is the LEAF samples that end inside it, each with the context that it has
 there. One pass gives a frame's 80 losses where LEAF's form gives one.

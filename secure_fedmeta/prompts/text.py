@@ -37,31 +37,24 @@ Dialect = tuple[bool, ...]
 T = TypeVar("T")
 
 _WORDS: dict[str, tuple[str, ...]] = {
-    "noun": tuple(
-        "king queen crown sword heart night morning father mother brother daughter wood river castle throne battle "
-        "honour sorrow wind water fire winter summer soldier prince letter window hand word book horse kitchen "
-        "weather thing feather hall wall moon harbour lover singing mourning stranger master".split()
-    ),
-    "verb": tuple(
-        "love hear follow swear wash watch answer remember bring hold wander gather question weep kill crown sing "
-        "think hate walk visit leave honour bury forgive carry".split()
-    ),
-    "past": tuple(
-        "loved heard washed watched answered remembered wandered gathered questioned killed crowned hated walked "
-        "visited buried carried honoured followed".split()
-    ),
-    "going": tuple(
-        "loving hearing washing watching answering wandering gathering weeping killing singing thinking walking "
-        "leaving burying carrying swearing holding".split()
-    ),
-    "adjective": tuple(
-        "good old young hollow weary whole heavy high wooden bitter golden other royal tender summer wicked humble "
-        "cool shooting looming soft silver winter".split()
-    ),
-    "adverb": tuple("here there never ever soon together hardly softly now whither hence".split()),
-    "place": tuple("this house|the wood|the hall|the harbour|that wall|the water|the field|her window".split("|")),
-    "call": tuple("my lord|good sir|sweet mother|brother|my king|master|old friend|lady".split("|")),
-    "cry": tuple("alas|hark|what|ho|away|peace|oh|well".split("|")),
+    kind: tuple(words.replace("\n", ", ").split(", "))
+    for kind, words in {
+        "noun": """king, queen, crown, sword, heart, night, morning, father, mother, brother, daughter, wood, river
+castle, throne, battle, honour, sorrow, wind, water, fire, winter, summer, soldier, prince, letter, window, hand, word
+book, horse, kitchen, weather, thing, feather, hall, wall, moon, harbour, lover, singing, mourning, stranger, master""",
+        "verb": """love, hear, follow, swear, wash, watch, answer, remember, bring, hold, wander, gather, question
+weep, kill, crown, sing, think, hate, walk, visit, leave, honour, bury, forgive, carry""",
+        "past": """loved, heard, washed, watched, answered, remembered, wandered, gathered, questioned, killed, crowned
+hated, walked, visited, buried, carried, honoured, followed""",
+        "going": """loving, hearing, washing, watching, answering, wandering, gathering, weeping, killing, singing
+thinking, walking, leaving, burying, carrying, swearing, holding""",
+        "adjective": """good, old, young, hollow, weary, whole, heavy, high, wooden, bitter, golden, other, royal, tender
+summer, wicked, humble, cool, shooting, looming, soft, silver, winter""",
+        "adverb": "here, there, never, ever, soon, together, hardly, softly, now, whither, hence",
+        "place": "this house, the wood, the hall, the harbour, that wall, the water, the field, her window",
+        "call": "my lord, good sir, sweet mother, brother, my king, master, old friend, lady",
+        "cry": "alas, hark, what, ho, away, peace, oh, well",
+    }.items()
 }
 _SENTENCES = tuple(
     line.split()

@@ -41,7 +41,8 @@ def test_it_learns():
 
     def loss(model):
         with torch.no_grad():
-            return float(torch.nn.functional.cross_entropy(model(frames[:, :-1]).flatten(0, 1), frames[:, 1:].flatten()))
+            logits = model(frames[:, :-1]).flatten(0, 1)
+            return float(torch.nn.functional.cross_entropy(logits, frames[:, 1:].flatten()))
 
     assert loss(pretrain(size, Training(steps=120, batch=16, plays=40))) < 3.0 < 4.0 < loss(tiny_untrained(size))
 
