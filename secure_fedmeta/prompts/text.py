@@ -48,8 +48,8 @@ weep, kill, crown, sing, think, hate, walk, visit, leave, honour, bury, forgive,
 hated, walked, visited, buried, carried, honoured, followed""",
         "going": """loving, hearing, washing, watching, answering, wandering, gathering, weeping, killing, singing
 thinking, walking, leaving, burying, carrying, swearing, holding""",
-        "adjective": """good, old, young, hollow, weary, whole, heavy, high, wooden, bitter, golden, other, royal, tender
-summer, wicked, humble, cool, shooting, looming, soft, silver, winter""",
+        "adjective": """good, old, young, hollow, weary, whole, heavy, high, wooden, bitter, golden, other, royal
+tender, summer, wicked, humble, cool, shooting, looming, soft, silver, winter""",
         "adverb": "here, there, never, ever, soon, together, hardly, softly, now, whither, hence",
         "place": "this house, the wood, the hall, the harbour, that wall, the water, the field, her window",
         "call": "my lord, good sir, sweet mother, brother, my king, master, old friend, lady",
