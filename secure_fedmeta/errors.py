@@ -11,6 +11,8 @@
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
     ├── ModelRefused   SFM-114  a network that cannot be run with a guarantee
     ├── AlgorithmRefused SFM-117 a setting of a meta-learning algorithm, or one that it cannot use
+    ├── PromptRefused  SFM-115  a prompt, or a frozen network, that does not fit
+    ├── WeightsRefused SFM-116  a file of frozen weights that cannot be used
     ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
     ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
     ├── AuditRefused   SFM-122  a run that cannot be audited at all
@@ -90,6 +92,18 @@ class AlgorithmRefused(UserError):
     """A setting of a meta-learning algorithm that is out of range, or that the algorithm has no use for."""
 
     code = "SFM-117"
+
+
+class PromptRefused(UserError):
+    """A prompt, or the frozen network that it is for, that does not fit."""
+
+    code = "SFM-115"
+
+
+class WeightsRefused(UserError):
+    """A file of frozen weights that is missing, damaged or of another network."""
+
+    code = "SFM-116"
 
 
 class StatementRefused(UserError):

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network and its flat vector: the round carries one float64 vector, a module has named tensors."""
+"""A network and its flat vector: the round carries one float64 vector, a module has named tensors.
+
+A parameter with `requires_grad=False` is *frozen*: a public constant of the network, like its number of layers. It is
+not in the vector, no round changes it, and the digest takes in every bit of it: gradients at other frozen weights are
+gradients of another function, so two sites whose weights differ anywhere must never sum together.
+"""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +32,11 @@ class Architecture:
     """A network whose parameters are its only state, in float64.
 
     Attributes:
-        names, shapes: of the parameters, in the order of the flat vector.
-        start: the initial parameters, flat, (P,); public.
-        digest: SHA-256 of names, shapes and the printed form of the module; bound into the masks.
+        names, shapes: of the parameters that are learned, in the order of the flat vector.
+        start: their initial values, flat, (P,); public.
+        digest: SHA-256 of names, shapes and the printed form of the module, and of the frozen parameters with their
+            values, where there are any; bound into the masks.
+        frozen: names of the frozen parameters.
     """
 
     names: tuple[str, ...]
@@ -37,6 +44,7 @@ class Architecture:
     start: Float
     digest: bytes
     _module: torch.nn.Module = field(repr=False)
+    frozen: tuple[str, ...] = ()
 
     @property
     def dimension(self) -> int:
@@ -70,13 +78,13 @@ class Architecture:
     def of_type(self, dtype: torch.dtype) -> Architecture:
         """The same network computing in another floating-point type; `start` stays float64."""
         module = copy.deepcopy(self._module).to(dtype)
-        return Architecture(self.names, self.shapes, self.start, self.digest, module)
+        return replace(self, _module=module)
 
     def module_at(self, theta: Float) -> torch.nn.Module:
         """A module of its own with these parameters."""
         module = copy.deepcopy(self._module)
         parts = self.unflatten(torch.from_numpy(np.array(theta, dtype=np.float64)))
-        module.load_state_dict(parts)
+        module.load_state_dict(parts, strict=False)  # what is frozen stays as it was copied
         return module
 
     def check_fits(self, inputs: int, outputs: int) -> None:
@@ -107,11 +115,15 @@ def bind(model: torch.nn.Module | Callable[[], torch.nn.Module]) -> Architecture
     Raises:
         ModelRefused: no module; state besides its parameters (buffers, running statistics); batch normalisation, which
             mixes the rows of different records; dropout while training, which draws random numbers; parameters that are
-            shared, lazy or none.
+            shared, lazy or none; none that is learned.
 
     Example:
         >>> bind(torch.nn.Linear(2, 1)).names
         ('weight', 'bias')
+        >>> pretrained = torch.nn.Sequential(torch.nn.Linear(2, 8).requires_grad_(False), torch.nn.Linear(8, 1))
+        >>> bound = bind(pretrained)
+        >>> bound.names, bound.frozen, bound.dimension
+        (('1.weight', '1.bias'), ('0.weight', '0.bias'), 9)
         >>> bind(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)))
         Traceback (most recent call last):
         ...
@@ -122,14 +134,36 @@ def bind(model: torch.nn.Module | Callable[[], torch.nn.Module]) -> Architecture
         raise _refused(f"a {type(made).__name__} is no torch.nn.Module", "pass a module or a function that makes one")
     _check(made)
     module = copy.deepcopy(made).double()
-    named = list(module.named_parameters())
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    fixed = [(name, p) for name, p in module.named_parameters() if not p.requires_grad]
+    if not named:
+        raise _refused("all of its parameters are frozen", "leave requires_grad on what is to be learned")
+    for name, values in named + fixed:
+        if not bool(torch.isfinite(values).all()):
+            raise _refused(f"the initial parameter {name!r} is not finite", "initialise it")
     names, shapes = tuple(name for name, _ in named), tuple(tuple(p.shape) for _, p in named)
     start = torch.cat([p.detach().reshape(-1) for _, p in named]).numpy().copy()
-    if not np.isfinite(start).all():
-        raise _refused("an initial parameter is not finite", "initialise it")
-    described = json.dumps([names, shapes, repr(module)], separators=(",", ":"))
-    digest = hashlib.sha256(b"sfm-architecture/1" + described.encode()).digest()
-    return Architecture(names, shapes, start, digest, module)
+    digest = hashlib.sha256(b"sfm-architecture/1" + _spelled([names, shapes, repr(module)]))
+    if fixed:
+        digest.update(_frozen_digest(fixed))
+    return Architecture(names, shapes, start, digest.digest(), module, tuple(name for name, _ in fixed))
+
+
+def _frozen_digest(fixed: Sequence[tuple[str, torch.Tensor]]) -> bytes:
+    """SHA-256 of names, shapes and values, the values as little-endian float64; of known length, so it ends a digest.
+
+    Float32 and shorter become float64 exactly, so each bit counts, the sign of a zero too.
+    """
+    content = hashlib.sha256(b"sfm-frozen/1")
+    listed = _spelled([(name, list(values.shape)) for name, values in fixed])
+    content.update(len(listed).to_bytes(8, "big") + listed)
+    for _, values in fixed:
+        content.update(np.ascontiguousarray(values.detach().numpy(), dtype="<f8").tobytes())
+    return content.digest()
+
+
+def _spelled(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _check(module: torch.nn.Module) -> None:

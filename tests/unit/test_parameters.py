@@ -111,3 +111,75 @@ def test_the_digest_tells_architectures_apart():
         bind(nn.Linear(2, 1)).digest == bind(nn.Linear(2, 1)).digest
     )  # initial values are the model's, not the plan's
     assert "tensor" not in repr(bind(made[0]))
+
+
+def pretrained(seed=0):
+    torch.manual_seed(seed)
+    body = nn.Sequential(nn.Linear(3, 4), nn.Tanh()).requires_grad_(False)
+    return nn.Sequential(body, nn.Linear(4, 1))
+
+
+def test_frozen_parameters_are_constants_and_not_in_the_vector():
+    module = pretrained()
+    bound = bind(module)
+    assert bound.names == ("1.weight", "1.bias") and bound.dimension == 5
+    assert bound.frozen == ("0.0.weight", "0.0.bias")
+    rows, theta = torch.rand(6, 3, dtype=torch.float64), torch.arange(5.0, dtype=torch.float64)
+    expected = module[0].double()(rows) @ theta[:4].reshape(4, 1) + theta[4]
+    torch.testing.assert_close(bound.outputs(theta, rows), expected)
+    placed = bound.module_at(theta.numpy())
+    torch.testing.assert_close(placed(rows), expected)
+    assert [p.requires_grad for p in placed.parameters()] == [False, False, True, True]
+    bound.check_fits(3, 1)
+
+
+def test_of_another_type_what_is_frozen_stays_so():
+    bound = bind(pretrained())
+    short = bound.of_type(torch.float32)
+    assert (short.frozen, short.digest, short.names) == (bound.frozen, bound.digest, bound.names)
+    assert short.outputs(bound.start_tensor().float(), torch.rand(2, 3)).dtype == torch.float32
+
+
+def test_one_bit_of_one_frozen_weight_changes_the_digest():
+    module, digests = pretrained(), set()
+    flat = module[0][0].weight.data.view(-1).view(torch.int32)
+    for place in range(len(flat)):
+        for bit in (0, 11, 22, 31):
+            flat[place] ^= 1 << bit if bit < 31 else -(2**31)
+            digests.add(bind(module).digest)
+            flat[place] ^= 1 << bit if bit < 31 else -(2**31)
+    assert len(digests) == 4 * len(flat) and bind(module).digest not in digests
+
+
+def test_the_sign_of_a_frozen_zero_and_the_order_of_equal_bytes_count():
+    def made(first, second):
+        module = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1))
+        module[0].requires_grad_(False)
+        module[0].weight.data[:] = torch.tensor([[first, second]])
+        module[0].bias.data[:] = 0.0
+        return bind(module).digest
+
+    assert len({made(0.0, 1.0), made(-0.0, 1.0), made(1.0, 0.0)}) == 3
+
+
+def test_learned_values_still_do_not_enter_the_digest_frozen_ones_and_freezing_do():
+    free, frozen = nn.Linear(2, 1), nn.Linear(2, 1)
+    frozen.load_state_dict(free.state_dict())
+    frozen.bias.requires_grad_(False)
+    assert bind(free).digest != bind(frozen).digest
+    same = pretrained()
+    nn.init.constant_(same[1].weight, 7.0)
+    assert bind(same).digest == bind(pretrained()).digest != bind(pretrained(seed=1)).digest
+
+
+def test_nothing_left_to_learn_is_refused():
+    with pytest.raises(ModelRefused, match="all of its parameters are frozen"):
+        bind(nn.Linear(2, 1).requires_grad_(False))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_frozen_value_that_is_not_finite_is_refused(bad):
+    module = pretrained()
+    module[0][0].bias.data[2] = bad
+    with pytest.raises(ModelRefused, match=r"'0.0.bias' is not finite"):
+        bind(module)
