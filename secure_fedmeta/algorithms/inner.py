@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from .core import Grad, LossFunction, Tensor
 
 
@@ -33,7 +35,7 @@ class GradientSteps:
         """From theta (..., P) to the parameters after the steps."""
         slope = grad(loss)
         for _ in range(self.count):
-            theta = theta - self.lr * self.limited(slope(theta))
+            theta = torch.sub(theta, self.limited(slope(theta)), alpha=self.lr)
         return theta
 
     def limited(self, gradient: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ def _part(
     roles: Sequence[tuple[np.ndarray, np.ndarray]],
     slots: int,
     dtype: torch.dtype,
-    full: bool,  # noqa: FBT001
+    full: bool,
 ) -> Part:
     shape = next((rows.shape[1:] for rows, labels in roles if len(labels)), roles[0][0].shape[1:])
     filled, marks = np.zeros((len(roles), slots, *shape)), np.zeros((len(roles), slots))

@@ -56,7 +56,8 @@ def folded(function: Callable[..., Tensor], rows: Tensor, *more: Any) -> Tensor:
         >>> folded(lambda x: x.flatten(1), torch.zeros(2, 3, 4, 5)).shape
         torch.Size([2, 3, 20])
     """
-    return function(rows.flatten(0, 1), *more).unflatten(0, rows.shape[:2])
+    out = function(rows.flatten(0, 1), *more)
+    return out.view(*rows.shape[:2], *out.shape[1:])
 
 
 def over_rows(parameter: Tensor, rank: int) -> Tensor:
@@ -71,10 +72,11 @@ def affine(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         >>> affine(torch.ones(2, 3, 7, 4), torch.ones(2, 5, 4), torch.zeros(2, 5)).shape
         torch.Size([2, 3, 7, 5])
     """
-    flat = rows if rows.dim() == 3 else rows.flatten(1, -2)
-    turned = weight.transpose(1, 2)
-    out = torch.bmm(flat, turned) if bias is None else torch.baddbmm(bias.unsqueeze(1), flat, turned)
-    return out if rows.dim() == 3 else out.unflatten(1, rows.shape[1:-1])
+    # Weight first: its gradient then comes out in its own layout, and only the small activations are transposed.
+    turned = (rows if rows.dim() == 3 else rows.flatten(1, -2)).transpose(1, 2)
+    out = torch.bmm(weight, turned) if bias is None else torch.baddbmm(bias.unsqueeze(2), weight, turned)
+    back = out.transpose(1, 2)
+    return back if rows.dim() == 3 else back.reshape(*rows.shape[:-1], -1)
 
 
 def linear(module: nn.Linear, prefix: str) -> Layer:
@@ -102,7 +104,7 @@ def convolution(module: nn.Conv1d | nn.Conv2d, prefix: str) -> Layer:
             module.dilation,
             module.groups * len(rows),
         )
-        return out.unflatten(1, (len(rows), module.out_channels)).transpose(0, 1)
+        return out.view(len(out), len(rows), module.out_channels, *out.shape[2:]).transpose(0, 1)
 
     return run
 

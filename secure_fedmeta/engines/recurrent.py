@@ -72,7 +72,7 @@ def attention(module: nn.MultiheadAttention, prefix: str) -> Layer:
         bias = parts.get(f"{prefix}in_proj_bias")
         biases = (None,) * 3 if bias is None else bias.chunk(3, 1)
         q, k, v = (
-            affine(one, weight, bias).unflatten(-1, (heads, width)).transpose(2, 3)  # (T, n, heads, L, width)
+            affine(one, weight, bias).view(*one.shape[:3], heads, width).transpose(2, 3)  # (T, n, heads, L, width)
             for one, weight, bias in zip((query, key, value), weights, biases, strict=True)
         )
         shares = torch.softmax(q @ k.transpose(-1, -2) * width**-0.5, dim=-1)

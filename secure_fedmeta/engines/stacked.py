@@ -54,7 +54,7 @@ class StackedEngine(BatchedEngine):
     def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
         """The unit of every task: theta (D,) or (T, D) to (T, ...)."""
         stacked = theta.expand(len(batch), -1) if theta.dim() == 1 else theta
-        return unit(stacked.contiguous(), BatchLosses(batch, self._outputs, self.row_loss), tape_grad)
+        return unit(stacked, BatchLosses(batch, self._outputs, self.row_loss), tape_grad)
 
 
 def batched_outputs(architecture: Architecture) -> Outputs:
@@ -83,7 +83,8 @@ def batched_outputs(architecture: Architecture) -> Outputs:
     def outputs(at: Tensor, rows: Tensor) -> Tensor:
         count = len(at)
         parts = {
-            name: part.view(count, *shape) for (name, shape), part in zip(named, at.split(lengths, dim=-1), strict=True)
+            name: part.view(count, *shape)
+            for (name, shape), part in zip(named, torch.split(at, lengths, dim=-1), strict=True)
         }
         parts |= {name: one.to(at.dtype).expand(count, *one.shape) for name, one in frozen.items()}
         out: Tensor = layer(parts, rows)
