@@ -104,8 +104,8 @@ def _part(
             if rows.shape[1:] != shape:
                 raise ValueError(f"rows of shapes {shape} and {rows.shape[1:]} in one batch")
             filled[place, :count], marks[place, :count], weights[place, :count] = rows, labels, 1.0 / count
-    tensors = [torch.from_numpy(array).to(dtype) for array in (filled, marks, weights)]
-    return Part(*tensors, full)
+    given, marked, weighed = (torch.from_numpy(array).to(dtype) for array in (filled, marks, weights))
+    return Part(given, marked, weighed, full)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,11 @@ ROWWISE = (
 )
 
 
+# Up to so many entries the rows come first in a product, where the bias is added for nothing; a larger weight comes
+# first itself: its gradient then has its own layout and is not copied into it.
+_SMALL = 4096
+
+
 def refused(what: str) -> ModelRefused:
     """A network that does not stack."""
     return ModelRefused(f"{what} has no batched form", "engine stacked", "use engine vmap, loop or auto")
@@ -72,11 +77,15 @@ def affine(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         >>> affine(torch.ones(2, 3, 7, 4), torch.ones(2, 5, 4), torch.zeros(2, 5)).shape
         torch.Size([2, 3, 7, 5])
     """
-    # Weight first: its gradient then comes out in its own layout, and only the small activations are transposed.
-    turned = (rows if rows.dim() == 3 else rows.flatten(1, -2)).transpose(1, 2)
-    out = torch.bmm(weight, turned) if bias is None else torch.baddbmm(bias.unsqueeze(2), weight, turned)
-    back = out.transpose(1, 2)
-    return back if rows.dim() == 3 else back.reshape(*rows.shape[:-1], -1)
+    flat = rows if rows.dim() == 3 else rows.flatten(1, -2)
+    if weight.shape[1:].numel() <= _SMALL:
+        turned = weight.transpose(1, 2)
+        out = torch.bmm(flat, turned) if bias is None else torch.baddbmm(bias.unsqueeze(1), flat, turned)
+    else:
+        turned = flat.transpose(1, 2)
+        out = torch.bmm(weight, turned) if bias is None else torch.baddbmm(bias.unsqueeze(2), weight, turned)
+        out = out.transpose(1, 2)
+    return out if rows.dim() == 3 else out.reshape(*rows.shape[:-1], -1)
 
 
 def linear(module: nn.Linear, prefix: str) -> Layer:
