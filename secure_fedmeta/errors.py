@@ -10,6 +10,8 @@
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
     ├── ModelRefused   SFM-114  a network that cannot be run with a guarantee
+    ├── EngineRefused  SFM-118  an engine that cannot compute this here
+    ├── EngineUnsafe   SFM-119  an engine whose rows may depend on each other, in a run with a guarantee
     ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
     ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
     ├── AuditRefused   SFM-122  a run that cannot be audited at all
@@ -83,6 +85,18 @@ class ModelRefused(UserError):
     """A network that cannot be run with a guarantee, or not in the way that was asked for."""
 
     code = "SFM-114"
+
+
+class EngineRefused(UserError):
+    """An engine that cannot compute what was asked for, or not on this machine."""
+
+    code = "SFM-118"
+
+
+class EngineUnsafe(UserError):
+    """An engine for which nothing shows that one unit's row is independent of the others, in a private run."""
+
+    code = "SFM-119"
 
 
 class StatementRefused(UserError):

@@ -7,6 +7,7 @@ Attention must run with its mathematical form (the fused kernels have no second 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -31,35 +32,42 @@ class VmapEngine(BatchedEngine):
 
     def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
         """The unit of every task: theta (D,) or (T, D) to (T, ...)."""
-        return mapped(unit, self._network, self.row_loss, theta, batch)
+        try:
+            with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+                # A layer without a rule for vmap is run task by task, with a warning.
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                return vectorised(unit, self.network, self.row_loss, theta, batch)
+        except (RuntimeError, NotImplementedError) as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelRefused(
+                f"torch.func fails on it: {said[:160]}", "engine vmap", "use engine stacked, loop or auto"
+            ) from None
 
     @cached_property
-    def _network(self) -> Architecture:
+    def network(self) -> Architecture:
+        """The network in the engine's own type."""
         return self.architecture.of_type(self.dtype)
 
 
-def mapped(unit: Unit, network: Architecture, row_loss: RowLoss, theta: Tensor, batch: TaskBatch) -> Tensor:
-    """One task's unit by `torch.func.grad`, vectorised over the tasks.
+def tensors_of(batch: TaskBatch) -> tuple[Tensor, ...]:
+    """All tensors of a batch, in the order of `batch_of`."""
+    s, q = batch.support, batch.query
+    return s.rows, s.labels, s.weights, q.rows, q.labels, q.weights, batch.sizes
 
-    Raises:
-        ModelRefused: `torch.func` does not take the network.
-    """
 
-    def one(at: Tensor, s: Tensor, sl: Tensor, sw: Tensor, q: Tensor, ql: Tensor, qw: Tensor, n: Tensor) -> Tensor:
-        task = TaskBatch(Part(s, sl, sw, batch.support.full), Part(q, ql, qw, batch.query.full), n)
-        return unit(at, BatchLosses(task, network.outputs, row_loss), grad)
+def batch_of(tensors: Sequence[Tensor], full: tuple[bool, bool]) -> TaskBatch:
+    """Inverse of `tensors_of`; `full` says which part has no padding."""
+    s, sl, sw, q, ql, qw, sizes = tensors
+    return TaskBatch(Part(s, sl, sw, full[0]), Part(q, ql, qw, full[1]), sizes)
 
-    support, query = batch.support, batch.query
-    arrays = (support.rows, support.labels, support.weights, query.rows, query.labels, query.weights, batch.sizes)
-    places = (None if theta.dim() == 1 else 0, *[0] * len(arrays))
-    try:
-        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-            # A recurrent layer has no rule for vmap and is run task by task, with a warning that there is none.
-            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
-            found: Tensor = vmap(one, in_dims=places)(theta, *arrays)
-    except (RuntimeError, NotImplementedError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelRefused(
-            f"torch.func fails on it: {said[0][:160]}", "engine vmap", "use engine loop or auto"
-        ) from None
+
+def vectorised(unit: Unit, network: Architecture, row_loss: RowLoss, theta: Tensor, batch: TaskBatch) -> Tensor:
+    """One task's unit by `torch.func.grad`, vectorised over the tasks."""
+    full = batch.support.full, batch.query.full
+
+    def one(at: Tensor, *tensors: Tensor) -> Tensor:
+        return unit(at, BatchLosses(batch_of(tensors, full), network.outputs, row_loss), grad)
+
+    arrays = tensors_of(batch)
+    found: Tensor = vmap(one, in_dims=(None if theta.dim() == 1 else 0, *[0] * len(arrays)))(theta, *arrays)
     return found
