@@ -10,9 +10,11 @@
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
     ├── ModelRefused   SFM-114  a network that cannot be run with a guarantee
-    ├── AlgorithmRefused SFM-117 a setting of a meta-learning algorithm, or one that it cannot use
     ├── PromptRefused  SFM-115  a prompt, or a frozen network, that does not fit
     ├── WeightsRefused SFM-116  a file of frozen weights that cannot be used
+    ├── AlgorithmRefused SFM-117 a setting of a meta-learning algorithm, or one that it cannot use
+    ├── EngineRefused  SFM-118  an engine that cannot compute this here
+    ├── EngineUnsafe   SFM-119  an engine whose rows may depend on each other, in a run with a guarantee
     ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
     ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
     ├── AuditRefused   SFM-122  a run that cannot be audited at all
@@ -104,6 +106,18 @@ class WeightsRefused(UserError):
     """A file of frozen weights that is missing, damaged or of another network."""
 
     code = "SFM-116"
+
+
+class EngineRefused(UserError):
+    """An engine that cannot compute what was asked for, or not on this machine."""
+
+    code = "SFM-118"
+
+
+class EngineUnsafe(UserError):
+    """An engine for which nothing shows that one unit's row is independent of the others, in a private run."""
+
+    code = "SFM-119"
 
 
 class StatementRefused(UserError):
