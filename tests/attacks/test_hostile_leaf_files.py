@@ -49,7 +49,7 @@ def read_all(folder, kind):
 @pytest.mark.parametrize("small", [8, 1 << 12])
 @pytest.mark.parametrize("name", sorted(SETS))
 @example(data=None)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_bytes_changed_anywhere(tmp_path_factory, monkeypatch, name, small, data):
     monkeypatch.setattr(split_module, "SMALL_USER", small)
@@ -88,7 +88,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(x=JUNK, y=JUNK, users=JUNK, counts=JUNK, name=st.sampled_from(sorted(SETS)), whole=st.booleans())
 def test_any_json_in_the_place_of_samples(tmp_path_factory, x, y, users, counts, name, whole):
     folder = tmp_path_factory.mktemp("leaf")

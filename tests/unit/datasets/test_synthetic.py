@@ -142,13 +142,13 @@ def test_fedprox_settings_out_of_bounds(settings):
 
 def test_written_files_are_read_back_to_the_last_bit(tmp_path):
     train, test = fedprox_synthetic(seed=5)
-    write_leaf(tmp_path / "train", train[:4], name="mytrain.json")
-    write_leaf(tmp_path / "test", test[:4], name="mytest.json")
+    write_leaf(tmp_path / "train", train[:2], name="mytrain.json")
+    write_leaf(tmp_path / "test", test[:2], name="mytest.json")
     for split, clients in (("train", train), ("test", test)):
         users = leaf_users(tmp_path, split, Synthetic(60, 10), strict=True)
-        assert [user.name for user in users] == [f"f_{i:05d}" for i in range(4)]
-        assert all(np.array_equal(user.x, client.x) for user, client in zip(users, clients[:4], strict=True))
-        assert all(np.array_equal(user.y, client.y) for user, client in zip(users, clients[:4], strict=True))
+        assert [user.name for user in users] == [f"f_{i:05d}" for i in range(2)]
+        assert all(np.array_equal(user.x, client.x) for user, client in zip(users, clients[:2], strict=True))
+        assert all(np.array_equal(user.y, client.y) for user, client in zip(users, clients[:2], strict=True))
 
 
 def test_files_that_are_not_written(tmp_path):

@@ -18,7 +18,7 @@ from secure_fedmeta.datasets.leaf.sampling import (
 COUNTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers(1, 200), min_size=1, max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(counts=COUNTS, fraction=st.floats(0.05, 1.0), seed=st.integers(0, 10**6))
 def test_niid_takes_whole_users_and_one_part(counts, fraction, seed):
     wanted = int(fraction * sum(counts.values()))
@@ -34,7 +34,7 @@ def test_niid_takes_whole_users_and_one_part(counts, fraction, seed):
     assert list(again) == list(taken) and all(np.array_equal(again[name], taken[name]) for name in taken)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(counts=COUNTS, fraction=st.floats(0.3, 1.0), users=st.floats(0.0, 1.0), seed=st.integers(0, 10**6))
 def test_iid_deals_distinct_samples_in_nearly_equal_groups(counts, fraction, users, seed):
     wanted = int(fraction * sum(counts.values()))
@@ -51,7 +51,7 @@ def test_iid_deals_distinct_samples_in_nearly_equal_groups(counts, fraction, use
     assert sizes == sorted(sizes) and sizes[-1] - sizes[0] <= 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     counts=COUNTS, train=st.floats(0.05, 0.95), gap=st.sampled_from([0, 3, SHAKESPEARE_GAP]), seed=st.integers(0, 99)
 )

@@ -27,7 +27,7 @@ def ranges(data, chunk):
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     held=st.dictionaries(st.text(max_size=6), VALUES, max_size=5),
     chunk=st.integers(1, 40),
@@ -43,7 +43,7 @@ def test_ranges_hold_the_values(held, chunk, ascii_only, indent):
         assert json.loads(data[start : start + length]) == held[key]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     held=st.dictionaries(st.text(max_size=6), VALUES, min_size=1, max_size=3), chunk=st.integers(1, 9), data=st.data()
 )
@@ -90,7 +90,7 @@ def test_nesting_deeper_than_the_parser_goes_is_walked_past():
     assert ranges(b'{"a": ' + deep + b', "b": 1}', 1000)[1] == ("b", (len(deep) + 13, 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     held=st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=3),
     chunk=st.integers(1, 60),
