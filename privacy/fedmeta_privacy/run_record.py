@@ -104,8 +104,10 @@ class RunRecord:
     def slots(self) -> int | None:
         """N: registered slots, a public bound on the units; never a count of records."""
         clients = self.settings.get("clients")
+        one_role = self.settings.get("algorithm") in ("reptile", "fedavg")  # then no record has the query role
+        queries = 0 if one_role else self.settings.get("query_slots")
         per_site = {
-            "record": [self.settings.get("support_slots"), self.settings.get("query_slots")],
+            "record": [self.settings.get("support_slots"), queries],
             "task": [self.settings.get("task_slots", self.settings.get("query_slots"))],
             "client": [1],
         }.get(self.unit, [None])

@@ -9,7 +9,8 @@ from small_runs import arrays_plan, small_book
 from secure_fedmeta.datasets.records import SiteRecords
 from secure_fedmeta.errors import UserError
 from secure_fedmeta.federation.client import SiteClient
-from secure_fedmeta.run import federate, prepare_tasks
+from secure_fedmeta.registration import prepare_tasks
+from secure_fedmeta.run import federate
 from secure_fedmeta.tasks import register
 
 CODES = [f"{7.1234567 + i * 1e-6:.7f}" for i in range(48)]

@@ -74,7 +74,8 @@ BAD_SETTINGS = [
     (["--threshold", "10", "--strength", "semi-honest"], "SFM-301"),
     (["--planned-survivors", "11"], "SFM-301"),
     (["--planned-survivors", "6"], "SFM-301"),
-    (["--algorithm", "reptile"], "SFM-101"),
+    (["--algorithm", "ditto"], "SFM-101"),
+    (["--algorithm", "meta-sgd"], "SFM-322"),
     (["--aggregation", "he"], "SFM-101"),
     (["--seed", "-1"], "SFM-101"),
 ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mode_runs import ALGORITHM_MODES, FEATURES, MODES, mode_data, mode_schedule
-from small_runs import random_task, small_plan
+from small_runs import arrays_plan, random_task, small_book, small_plan, small_records
 
 from fedmeta_privacy.errors import TooManyRecords
 from fedmeta_privacy.ledger import LedgerChain, Line, read_statement
@@ -23,6 +23,7 @@ from secure_fedmeta.federation.statements import terms
 from secure_fedmeta.parameters import bind
 from secure_fedmeta.pilots.hospital import plan_with, schedule_for
 from secure_fedmeta.plan import Plan
+from secure_fedmeta.run import federate
 from secure_fedmeta.tasks import Task, check_task, register
 
 
@@ -64,6 +65,13 @@ def test_all_records_have_the_support_role_and_its_slots_alone_count():
         register(np.zeros((13, 3)), np.zeros(13), [f"p{i}" for i in range(13)], plan=plan, key=bytes(32), site="s")
     with pytest.raises(TooManyRecords, match="query"):
         check_task(random_task(np.random.default_rng(0), FEATURES, 3, 1), plan, dimension=FEATURES, site="s")
+
+
+def test_documents_count_the_slots_of_the_one_role(tmp_path):
+    plan = arrays_plan(algorithm="reptile", support_slots=14)
+    federate(plan, small_records(4), small_book(), out=tmp_path / "run")
+    stated = json.loads((tmp_path / "run" / "disclosure.json").read_text())
+    assert '"registered_slots": 56' in json.dumps(stated)
 
 
 @pytest.mark.parametrize("name", [name for name in ALGORITHM_MODES if name.startswith("glm")])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mode_runs import ALGORITHM_MODES, MODES, mode_data, mode_schedule
 from small_runs import local_site, simulation_of
-from worst_pairs import pairs, worst_theta
+from worst_pairs import pairs, task, worst_theta
 
 from secure_fedmeta.plan import Plan
 
@@ -110,6 +110,17 @@ def test_a_clip_left_out_is_seen():
     stated = schedule.release.l2_sensitivity
     object.__setattr__(schedule, "plan", loose)
     assert moved(schedule, "person") > 2 * stated
+
+
+@pytest.mark.parametrize("rate", [3.0, 2.0**19, -(2.0**19)])
+def test_learned_rates_that_explode_move_the_sum_by_the_clip_at_most(rate):
+    """A rate is data: whatever it has become, the clip of the whole vector, rates included, is what counts."""
+    schedule = reproducible("site-meta-sgd")
+    theta = schedule.start
+    theta[schedule.architecture.dimension :] = rate
+    held = mode_data(schedule, np.random.default_rng(0))
+    difference = opened(schedule, held, theta) - opened(schedule, task(), theta)
+    assert float(np.linalg.norm(difference)) <= schedule.release.l2_sensitivity
 
 
 @pytest.mark.parametrize("name", ["person", "noisy-inner", "site"])
