@@ -46,7 +46,7 @@ from secure_fedmeta.prompts.text import WINDOW, encode, user_text, windows
 from secure_fedmeta.prompts.transformer import CharTransformer, Size
 
 FRAME = WINDOW + 1
-START = "abcdefghijkl"  # the marks that headings are made of: public, and where the transformer listens
+START = "abcd"  # marks that headings are made of: public, where the transformer listens, and no hint at the region
 HELD_OUT = 10**6  # users from this number on are in no cohort
 SAMPLES = 20  # windows of a held-out user that are judged
 
@@ -63,8 +63,8 @@ class Arm:
 
 
 ARMS = {
-    "prompt": Arm("prompt", inner_lr=10.0, clip=0.05, outer_lr=0.2, chunk=128),
-    "weights": Arm("weights", inner_lr=0.1, clip=0.3, outer_lr=3e-4, chunk=8),
+    "prompt": Arm("prompt", inner_lr=10.0, clip=0.02, outer_lr=0.1, chunk=128),
+    "weights": Arm("weights", inner_lr=0.01, clip=0.3, outer_lr=6e-4, chunk=8),
 }
 
 
@@ -253,8 +253,8 @@ def show(result: dict[str, object]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, default=5000)
-    parser.add_argument("--q", type=float, default=0.02)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--q", type=float, default=0.2)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument("--delta", type=float, default=1e-5)

@@ -23,7 +23,7 @@ def test_rows_and_one_line_of_json(tmp_path):
     assert first.returncode in (0, 1), first.stderr  # 1: the prompt did not win, on a network that learned nothing
     result, repeated = (json.loads(done.stdout.splitlines()[-1]) for done in (first, again))
     assert [(row["method"], row["numbers"]) for row in result["rows"]] == [
-        ("no prompt", 0), *[("prompt", 768)] * 3, *[("weights", 115_536)] * 3
+        ("no prompt", 0), *[("prompt", 256)] * 3, *[("weights", 115_536)] * 3
     ]  # fmt: skip
     private = [row for row in result["rows"] if row["epsilon"]]
     assert len(private) == 2 and all(2.5 < row["epsilon"] <= 3.0 for row in private)
