@@ -46,7 +46,7 @@ from secure_fedmeta.prompts.text import WINDOW, encode, user_text, windows
 from secure_fedmeta.prompts.transformer import CharTransformer, Size
 
 FRAME = WINDOW + 1
-START = "abcdefghijkl"  # the marks that headings are made of: public, and where the transformer listens
+START = "abcd"  # marks that headings are made of: public, where the transformer listens, and no hint at the region
 HELD_OUT = 10**6  # users from this number on are in no cohort
 SAMPLES = 20  # windows of a held-out user that are judged
 
@@ -63,8 +63,8 @@ class Arm:
 
 
 ARMS = {
-    "prompt": Arm("prompt", inner_lr=10.0, clip=0.05, outer_lr=0.2, chunk=128),
-    "weights": Arm("weights", inner_lr=0.1, clip=0.3, outer_lr=3e-4, chunk=8),
+    "prompt": Arm("prompt", inner_lr=10.0, clip=0.02, outer_lr=0.1, chunk=128),
+    "weights": Arm("weights", inner_lr=0.01, clip=0.3, outer_lr=6e-4, chunk=8),
 }
 
 
@@ -190,76 +190,86 @@ def arms(args: argparse.Namespace) -> dict[str, Arm]:
 
 
 def spread(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean, and half the distance of the extremes, over seeds."""
+    """Mean, and the largest distance from it, over seeds."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return {name: {"mean": statistics.fmean(c), "spread": (max(c) - min(c)) / 2} for name, c in columns.items()}
+    return {
+        name: {"mean": statistics.fmean(c), "spread": max(abs(x - statistics.fmean(c)) for x in c)}
+        for name, c in columns.items()
+    }
 
 
 def compare(args: argparse.Namespace) -> dict[str, object]:
+    """Every row, printed as soon as it is known."""
     model, seconds = frozen(args)
     event = PoissonGaussian(1.0, args.q, args.rounds)
     sigma = noise_for(event, target=args.epsilon, delta=args.delta)
     spent = epsilon([PoissonGaussian(sigma, args.q, args.rounds)], args.delta).upper
-    held, users = HeldOut.of(args.population, args.held_out), Users(args.population)
-    plain = held.judge([model(held.rows.flatten(0, 1))[:, -1]])
-    rows = [{"method": "no prompt", "epsilon": 0.0, "numbers": 0, "loss": {"mean": plain[0], "spread": 0.0}}]
-    rows[0] |= {"accuracy": {"mean": plain[1], "spread": 0.0}}
-    for arm in arms(args).values():
-        learner = Learner(arm, model)
-        rows.append({"method": arm.name, "epsilon": 0.0, "numbers": len(learner.start), "note": "no federation"})
-        rows[-1] |= spread([held.scores(learner, learner.start)])
-        for private in (True, False):
-            start = time.perf_counter()
-            seeds = range(args.seeds if private else 1)
-            found = [
-                held.scores(learner, federate(learner, users, args, sigma if private else 0.0, seed)) for seed in seeds
-            ]
-            row = {"method": arm.name, "epsilon": spent if private else None, "numbers": len(learner.start)}
-            rows.append(row | spread(found) | {"seconds": (time.perf_counter() - start) / len(found)})
     head = {name: getattr(args, name) for name in ("clients", "q", "rounds", "delta", "seeds", "held_out")}
     head |= {"sigma": sigma, "view": "release", "unit": "client", "adjacency": "zero-out"}
-    return head | {"weights": weights_digest(model), "pretrain_seconds": seconds, "rows": rows}
+    head |= {"weights": weights_digest(model), "pretrain_seconds": seconds}
+    show_head(head)
+    held, users = HeldOut.of(args.population, args.held_out), Users(args.population)
+    loss, accuracy = held.judge([model(held.rows.flatten(0, 1))[:, -1]])
+    plain = spread([{"loss": loss, "accuracy": accuracy}])
+    rows = [show_row({"method": "no prompt", "epsilon": 0.0, "numbers": 0} | plain)]
+    for arm in arms(args).values():
+        learner = Learner(arm, model)
+        row = {"method": arm.name, "numbers": len(learner.start)}
+        alone = spread([held.scores(learner, learner.start)])
+        rows.append(show_row(row | {"epsilon": 0.0, "note": "no federation"} | alone))
+        for private in (True, False):
+            begun = time.perf_counter()
+            noise, seeds = (sigma, range(args.seeds)) if private else (0.0, range(1))
+            found = [held.scores(learner, federate(learner, users, args, noise, seed)) for seed in seeds]
+            each = (time.perf_counter() - begun) / len(found)
+            claim = {"epsilon": spent if private else None, "seconds": each}
+            rows.append(show_row(row | claim | spread(found)))
+    return head | {"rows": rows}
 
 
 def reached(rows: list[dict[str, object]]) -> bool:
-    """Whether the private prompt beats no prompt and the private weights, worst seed against best."""
+    """Whether the private prompt beats no prompt and the private weights, worst seed against best, adapted or not."""
 
     def of(method: str) -> dict[str, dict[str, float]]:
-        return next(row for row in rows if row["method"] == method and "note" not in row)
+        return next(row for row in rows if row["method"] == method and row.get("epsilon") != 0.0)
 
+    plain = rows[0]["loss"]["mean"]
     worst = of("prompt")["loss"]["mean"] + of("prompt")["loss"]["spread"]
-    best = of("weights")["loss"]["mean"] - of("weights")["loss"]["spread"]
-    return worst < min(of("no prompt")["loss"]["mean"], best)
+    columns = ("loss", "adapted_loss")
+    ends = [(of("prompt")[name], of("weights")[name]) for name in columns]
+    wins = all(one["mean"] + one["spread"] < other["mean"] - other["spread"] for one, other in ends)
+    return worst < plain and wins
 
 
-def show(result: dict[str, object]) -> None:
-    print(f"transformer {result['weights'][:16]}, pre-trained in {result['pretrain_seconds']:.0f} s (0: read)")
+def show_head(head: dict[str, object]) -> None:
+    print(f"transformer {head['weights'][:16]}, pre-trained in {head['pretrain_seconds']:.0f} s (0: read)")
     print(
-        f"N = {result['clients']}, q = {result['q']:g}, {result['rounds']} rounds, sigma {result['sigma']:.4f}, "
-        f"delta {result['delta']:g}, unit client, zero-out, view release; {result['held_out']} held-out users"
+        f"N = {head['clients']}, q = {head['q']:g}, {head['rounds']} rounds, sigma {head['sigma']:.4f}, "
+        f"delta {head['delta']:g}, unit client, zero-out, view release; {head['held_out']} held-out users"
     )
-    print(f"{'method':<10}{'numbers':>8}{'epsilon':>9}{'loss, nats':>18}{'accuracy':>18}{'after one own step':>28}")
-    for row in result["rows"]:
-        name = "none" if row["epsilon"] is None else f"{row['epsilon']:.3f}"
-        cells = [f"{c['mean']:.4f} ± {c['spread']:.4f}" for c in (row["loss"], row["accuracy"])]
-        after = (
-            f"{row['adapted_loss']['mean']:.4f}, {row['adapted_accuracy']['mean']:.4f}"
-            if "note" in row or ("adapted_loss" in row)
-            else "-"
-        )
-        print(f"{row['method']:<10}{row['numbers']:>8}{name:>9}{cells[0]:>18}{cells[1]:>18}{after:>28}", end="")
-        print(f"  {row.get('note', '')}")
+    print(f"{'method':<10}{'numbers':>8}{'epsilon':>9}{'loss, nats':>18}{'accuracy':>18}{'after one own step':>20}")
+
+
+def show_row(row: dict[str, object]) -> dict[str, object]:
+    name = "none" if row["epsilon"] is None else f"{row['epsilon']:.3f}"
+    cells = [f"{c['mean']:.4f} ± {c['spread']:.4f}" for c in (row["loss"], row["accuracy"])]
+    after = (
+        f"{row['adapted_loss']['mean']:.4f}, {row['adapted_accuracy']['mean']:.4f}" if "adapted_loss" in row else "-"
+    )
+    line = f"{row['method']:<10}{row['numbers']:>8}{name:>9}{cells[0]:>18}{cells[1]:>18}{after:>20}"
+    print(f"{line}  {row.get('note', '')}".rstrip(), flush=True)
+    return row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, default=5000)
-    parser.add_argument("--q", type=float, default=0.02)
+    parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--q", type=float, default=0.2)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--epsilon", type=float, default=3.0)
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--held-out", type=int, default=200)
+    parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--population", type=int, default=0, help="another number: other users, for choosing settings")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--settings", default="{}", help='JSON, {"prompt": {"clip": 0.1}}')
@@ -274,7 +284,6 @@ def main() -> None:
         print(json.dumps({"weights": weights_digest(model), "pretrain_seconds": seconds}))
         return
     result = compare(args)
-    show(result)
     if len(args.arms) == len(ARMS):
         result["reached"] = reached(result["rows"])
     if args.json:

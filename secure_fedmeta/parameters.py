@@ -113,9 +113,9 @@ def bind(model: torch.nn.Module | Callable[[], torch.nn.Module]) -> Architecture
     """Take a copy of a module, or of what a factory returns, in float64.
 
     Raises:
-        ModelRefused: no module; state besides its parameters (buffers, running statistics); batch normalisation, which
-            mixes the rows of different records; dropout while training, which draws random numbers; parameters that are
-            shared, lazy or none; none that is learned.
+        ModelRefused: no module; state besides its parameters (buffers, running statistics, arrays as attributes); batch
+            normalisation, which mixes the rows of different records; dropout while training, which draws random
+            numbers; parameters that are shared, lazy or none; none that is learned.
 
     Example:
         >>> bind(torch.nn.Linear(2, 1)).names
@@ -179,6 +179,11 @@ def _check(module: torch.nn.Module) -> None:
     buffers = [name for name, _ in module.named_buffers()]
     if buffers:
         raise _refused(f"the buffer {buffers[0]!r} is state that no round carries", "make it a constant or a parameter")
+    for name, part in module.named_modules():
+        for attribute, value in vars(part).items():
+            if isinstance(value, torch.Tensor | np.ndarray):
+                where = f"{name}.{attribute}".lstrip(".")
+                raise _refused(f"the plain array {where!r} is in no digest", "make it a parameter; frozen, if constant")
     every = list(module.named_parameters(remove_duplicate=False))
     if not every:
         raise _refused("it has no parameters", "pass a network that can learn")

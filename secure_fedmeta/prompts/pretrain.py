@@ -37,7 +37,7 @@ class Training:
     """
 
     seed: int = 0
-    steps: int = 1600
+    steps: int = 2000
     batch: int = 32
     plays: int = 2000
     lr: float = 4e-3

@@ -41,10 +41,10 @@ def encoded_task(user, support, query, size=TINY):
     return Task(rows[:support], labels[:support], rows[support:], labels[support:])
 
 
-def text_sites(n, windows=10):
+def text_sites(n, windows=10, size=TINY):
     made = []
     for site in range(1, n + 1):
-        features, labels = windows_of(site, windows)
+        features, labels = windows_of(site, windows, size)
         ids = tuple(f"window-{site}-{i}" for i in range(windows))
         made.append(SiteRecords(f"theatre-{site}", features, labels, ids, LETTERS))
     return made

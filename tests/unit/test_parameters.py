@@ -36,6 +36,17 @@ class Buffered(nn.Module):
         self.register_buffer("seen", torch.zeros(1))
 
 
+class Tabled(nn.Module):
+    """A constant that no digest would see."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.layer, self.table = nn.Linear(2, 1), table
+
+    def forward(self, rows):
+        return self.layer(rows * torch.as_tensor(self.table))
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -47,6 +58,8 @@ class Buffered(nn.Module):
         (lambda: nn.InstanceNorm1d(2, affine=True, track_running_stats=True), "running_mean|over the batch"),
         (Buffered, "'seen'"),
         (Tied, "one tensor"),
+        (lambda: Tabled(torch.ones(2)), "array 'table' is in no digest"),
+        (lambda: nn.Sequential(nn.Linear(2, 2), Tabled(np.ones(2))), "array '1.table' is in no digest"),
         (nn.ReLU, "no parameters"),
         (lambda: nn.LazyLinear(2), "lazy"),
         (lambda: nn.Linear(2, 2, dtype=torch.complex64), "real numbers"),

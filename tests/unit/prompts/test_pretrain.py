@@ -14,7 +14,7 @@ from secure_fedmeta.prompts.transformer import CharTransformer, Size
 SHORT = Training(steps=6, batch=4, plays=3)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_bit_identical_again_whatever_the_global_generator_did(threads):
     training = Training(steps=6, batch=4, plays=3, threads=threads)
     torch.manual_seed(1)
@@ -44,7 +44,7 @@ def test_it_learns():
             logits = model(frames[:, :-1]).flatten(0, 1)
             return float(torch.nn.functional.cross_entropy(logits, frames[:, 1:].flatten()))
 
-    assert loss(pretrain(size, Training(steps=120, batch=16, plays=40))) < 3.0 < 4.0 < loss(tiny_untrained(size))
+    assert loss(pretrain(size, Training(steps=90, batch=16, plays=40))) < 3.0 < 4.0 < loss(tiny_untrained(size))
 
 
 def tiny_untrained(size):

@@ -35,7 +35,7 @@ def test_one_seed_one_text_and_users_do_not_depend_on_each_other():
 
 
 def test_the_corpus_never_speaks_the_regions_dialect_and_users_mostly_do():
-    corpus = plays(0, 400)
+    corpus = plays(0, 250, characters=100)
     assert all(play.dialect != REGION for play in corpus)
     rules = np.array([play.dialect for play in corpus]).mean(axis=0)
     assert (rules > 0.15).all() and (rules < 0.35).all()
