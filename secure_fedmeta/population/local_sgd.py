@@ -52,8 +52,8 @@ class LocalSgd:
         >>> net = bind(nn.Sequential(nn.Linear(2, 1)))
         >>> sgd = LocalSgd(net, loss="squared", lr=0.5, batch_size=1)
         >>> one = Shards(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[2.0]]))
-        >>> sgd.rows(torch.zeros(3), one)  # weights (2,) and the bias go by -lr * 2 * (0 - 2)
-        tensor([[-2., -0., -2.]])
+        >>> sgd.rows(torch.zeros(3), one).tolist()  # lr * 2 * (0 - 2) for the first weight and the bias
+        [[-2.0, 0.0, -2.0]]
     """
 
     architecture: Architecture
