@@ -146,8 +146,8 @@ def account_of(
             return Account(fixed, server, variation, simulated)
         case Poisson() if own:
             raise CohortRefused(
-                "a Poisson sample whose members draw the noise: the sum's variance tells how many they are, and between "
-                "in and out no bound is proved",
+                "a Poisson sample whose members draw the noise: the sum's variance tells how many they are, and "
+                "between in and out no bound is proved",
                 "account",
                 'draw the noise once for the sum (draws="sum"), or cohorts of a fixed size',
             )

@@ -16,7 +16,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto import Keystream
 from fedmeta_privacy.noise import Words
 
 from ..errors import CohortRefused

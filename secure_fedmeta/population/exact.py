@@ -149,7 +149,9 @@ class ExactSimulation:
             raise RoundRefused("neighbours follow from the session, and none is given", "round", "pass session=")
         for site in shared:
             holders = (
-                answering - {site} if complete else answering & set(neighbours(self.cohort, k, of=site, session=session))
+                answering - {site}
+                if complete
+                else answering & set(neighbours(self.cohort, k, of=site, session=session))
             )
             if len(holders) < hiding.graph.threshold:
                 return alive, False

@@ -101,11 +101,12 @@ class LocalSgd:
             if clip_norm is not None:
                 norms = torch.stack([layer.map.squared_norm() for layer in maps]).sum(0).sqrt_()
                 factors = (clip_norm / norms.clamp_min_(1e-12)).clamp_max_(1.0)
-            start = 0
+            parts: list[Tensor] = []
             for layer in maps:
                 weight, bias = layer.map.total(factors)
-                start = _add(total, start, layer.shaped(weight))
-                start = start if bias is None else _add(total, start, bias)
+                parts.append(layer.shaped(weight).reshape(-1))
+                parts += [] if bias is None else [bias]
+            total += torch.cat(parts)
         return total
 
     def _trained(self, theta: Tensor, part: Shards) -> list[Layer]:
@@ -150,7 +151,7 @@ class LocalSgd:
         return layers
 
     def _gathered(self, layers: list[Layer], clients: int) -> Tensor:
-        parts = []
+        parts: list[Tensor] = []
         for layer in layers:
             if isinstance(layer, Dense | Convolution):
                 weight, bias = layer.map.each()
@@ -162,12 +163,6 @@ class LocalSgd:
 def _shaped(theta: Tensor, architecture: Architecture) -> Iterator[Tensor]:
     for part, shape in zip(torch.split(theta, list(architecture.lengths)), architecture.shapes, strict=True):
         yield part.view(shape)
-
-
-def _add(total: Tensor, start: int, part: Tensor) -> int:
-    end = start + part.numel()
-    total[start:end].view(part.shape).add_(part)
-    return end
 
 
 def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
