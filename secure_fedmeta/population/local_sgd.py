@@ -103,9 +103,9 @@ class LocalSgd:
                 factors = (clip_norm / norms.clamp_min_(1e-12)).clamp_max_(1.0)
             parts: list[Tensor] = []
             for layer in maps:
-                weight, bias = layer.map.total(factors)
+                weight, moved = layer.map.total(factors)
                 parts.append(layer.shaped(weight).reshape(-1))
-                parts += [] if bias is None else [bias]
+                parts += [] if moved is None else [moved]
             total += torch.cat(parts)
         return total
 
@@ -128,6 +128,7 @@ class LocalSgd:
         """Fresh layers at theta."""
         named = iter(_shaped(theta, self.architecture))
         layers: list[Layer] = []
+        bias: Tensor | None
         for module in self._modules:
             match module:
                 case nn.Linear():

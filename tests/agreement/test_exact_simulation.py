@@ -77,7 +77,7 @@ def compare(n, patterns, ids=None, **changes):
     return opened
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     ids=st.sets(st.integers(1, 2**32 - 2), min_size=3, max_size=9).map(sorted),
     data=st.data(),

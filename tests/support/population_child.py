@@ -1,22 +1,27 @@
-"""A training in a process of its own, to be killed: python population_child.py FOLDER fresh|reproducible resume|start."""
+"""Trainings in processes of their own, to be killed. A line on stdin, FOLDER MODE HOW, starts one and is answered by
+its process id; another line waits for its end and is answered by its exit status: until then the number is nobody
+else's. The processes are forked from this one, which has done its imports.
+"""
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from populations import small_training, start_of
 
 from secure_fedmeta.population.training import train
 
+ROUNDS = 6
 
-def main():
-    folder, mode, how = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    training = small_training(
-        rounds=12, spare=0 if mode == "reproducible" else 200, reproducible=mode == "reproducible"
-    )
+
+def run(folder, mode, how):
+    fresh = mode == "fresh"
+    training = small_training(rounds=ROUNDS, spare=400 if fresh else 0, reproducible=not fresh)
     log = os.open(folder / "releases", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def watch(step, survivors, theta):
@@ -25,6 +30,26 @@ def main():
 
     result = train(training, start_of(training), folder=folder, resume=how == "resume", watch=watch, progress=False)
     np.save(folder / "theta.npy", result.theta.numpy())
+
+
+def main():
+    torch.set_num_threads(1)
+    for line in iter(sys.stdin.readline, ""):
+        folder, mode, how = line.split()
+        process = os.fork()
+        if process == 0:
+            status = 1
+            try:
+                run(Path(folder), mode, how)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        print(process, flush=True)
+        sys.stdin.readline()
+        _, status = os.waitpid(process, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
 
 
 if __name__ == "__main__":
