@@ -12,7 +12,11 @@ differentiation; `auto` is `hand`. Beside the float round stand the same with in
 noise, sum mod 2^32, and the round's charge), the same with discrete Gaussian noise from an AES keystream, and one
 central draw of equal law. All kinds run in turn in each repetition, so that a slow moment falls on all.
 
-The last line with --json: min_ms median_ms first_call_ms peak_extra_bytes clients_per_second accuracy, and more.
+--peer runs pfl 0.6.0 on the same work between two halves of our own repetitions, in its own environment
+(benchmarks/peers/build.py pfl). It draws one float noise a client too, and knows no ring and no discrete noise.
+
+With noise, accuracy is the mean over `--seeds` runs: one run's is spread over about 0.03. The last line with --json:
+min_ms median_ms first_call_ms peak_extra_bytes clients_per_second accuracy, and more.
 """
 
 import argparse
@@ -20,9 +24,12 @@ import json
 import os
 import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,14 +176,46 @@ def kinds(
     }, accounts
 
 
-def accuracy(run: Callable[[Tensor], Tensor], start: Tensor, net: Architecture, held: tuple[Tensor, Tensor]) -> float:
+def accuracy(
+    run: Callable[[Tensor], Tensor], start: Tensor, net: Architecture, held: tuple[Tensor, Tensor], seed: int
+) -> float:
     theta = start
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     for _ in range(ROUNDS):
         theta = theta - run(theta) / CLIENTS
     with torch.no_grad():
         found = net.outputs(theta, held[0]).argmax(1)
     return float((found == held[1]).float().mean())
+
+
+def peer(model: str, noise: int, shards: Shards, held: tuple[Tensor, Tensor], theta: Tensor) -> dict[str, Any]:
+    """30 rounds of pfl in its own environment."""
+    here = Path(__file__).resolve().parent
+    python = here.parent / ".peers" / "pfl" / "bin" / "python"
+    if not python.exists():
+        raise SystemExit("pfl is not built (python benchmarks/peers/build.py pfl): nothing was compared")
+    with tempfile.TemporaryDirectory() as folder:
+        data, start = Path(folder) / "data.npz", Path(folder) / "start.npy"
+        np.savez(
+            data,
+            rows=shards.rows.numpy(),
+            labels=shards.labels.numpy(),
+            held_rows=held[0].numpy(),
+            held_labels=held[1].numpy(),
+        )
+        np.save(start, theta.numpy())
+        command = [python, here / "peers" / "pfl_round.py", model, str(noise), data, start]
+        done = subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+        )
+    if done.returncode:
+        raise SystemExit(f"pfl failed: {done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
 
 
 def parsed() -> argparse.Namespace:
@@ -185,6 +224,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--noise", type=int, choices=(0, 1), default=0)
     parser.add_argument("--engine", choices=("auto", "hand", "stacked"), default="auto")
     parser.add_argument("--repeat", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=10, help="runs of 30 rounds with noise, of the fast kinds")
+    parser.add_argument("--peer", action="store_true")
     parser.add_argument("--no-accuracy", action="store_true", help="leave out the 30 rounds of each kind")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -209,16 +250,26 @@ def main() -> None:
         first[name] = _timed(run, theta)
         if name == "round":
             extra = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    for _ in range(options.repeat):
-        for name, run in runs.items():
-            times[name].append(_timed(run, theta))
+    other: list[float] = []
+    right: list[float] = []
+    for half in range(2):
+        for _ in range(options.repeat // 2 + 1):
+            for name, run in runs.items():
+                times[name].append(_timed(run, theta))
+        for _ in range(2 if options.peer and half == 0 else 0):
+            answer = peer(options.model, options.noise, shards, (held[0], held[1]), theta)
+            other += answer["ms"]
+            right.append(answer["accuracy"])
     rows = {}
     for name, run in runs.items():
         least, middle = min(times[name]), statistics.median(times[name])
         rows[name] = {"min_ms": round(least, 3), "median_ms": round(middle, 3), "clients_per_second": int(1e5 / least)}
         if not options.no_accuracy:
-            net32 = net.of_type(torch.float32)
-            rows[name]["accuracy"] = round(accuracy(run, theta, net32, (held[0], held[1])), 4)
+            net32, seeds = net.of_type(torch.float32), options.seeds if options.noise and "key" not in name else 1
+            found = [accuracy(run, theta, net32, (held[0], held[1]), seed + 1) for seed in range(seeds)]
+            rows[name]["accuracy"] = round(statistics.mean(found), 4)
+            if seeds > 1:
+                rows[name]["accuracy_deviation"] = round(statistics.stdev(found), 4)
         print(f"{name:20s} {rows[name]}")
     report = {**rows["round"], "first_call_ms": round(first["round"], 3), "peak_extra_bytes": extra}
     report |= {"model": options.model, "noise": options.noise, "engine": options.engine, "parameters": net.dimension}
@@ -228,6 +279,13 @@ def main() -> None:
         for name, account in accounts.items():
             spent = account.epsilon(View.RELEASE, rounds=ROUNDS, delta=1e-3)
             print(f"epsilon of {ROUNDS} rounds, {name}: {spent:.3f} at delta 1e-3 (unit client, view release)")
+    if other:
+        report["pfl"] = {
+            "min_ms": round(min(other), 2),
+            "median_ms": round(statistics.median(other), 2),
+            "accuracy": round(statistics.mean(right), 4),
+        }
+        print(f"{'pfl 0.6.0':20s} {report['pfl']}")
     print(f"load {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores", file=sys.stderr)
     if options.json:
         print(json.dumps(report))
