@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 os.environ.setdefault("PFL_PYTORCH_DEVICE", "cpu")
 
@@ -32,7 +33,7 @@ from torch import nn
 BATCH, RATE, CLIP, DEVIATION, ROUNDS = 7, 0.1, 1.0, 0.5, 30
 
 
-def network(model):
+def network(model: str) -> nn.Sequential:
     if model == "mlp":
         return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
     return nn.Sequential(
@@ -50,31 +51,31 @@ def network(model):
 
 
 class Net(nn.Module):
-    def __init__(self, inner):
+    def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> Any:
         return self.inner(x)
 
-    def loss(self, x, y, eval=False):  # noqa: A002 - pfl's own signature
+    def loss(self, x: torch.Tensor, y: torch.Tensor, eval: bool = False) -> Any:  # noqa: A002 - pfl's own signature
         self.train(not eval)
         return nn.functional.cross_entropy(self(x), y)
 
-    def metrics(self, x, y, eval=False):  # noqa: A002, ARG002
+    def metrics(self, x: Any, y: Any, eval: bool = False) -> dict[str, Any]:  # noqa: A002, ARG002
         return {}
 
 
 class Clock(TrainingProcessCallback):
-    def __init__(self):
-        self.ends = []
+    def __init__(self) -> None:
+        self.ends: list[float] = []
 
-    def after_central_iteration(self, aggregate_metrics, model, *, central_iteration):
+    def after_central_iteration(self, *_: Any, **__: Any) -> tuple[bool, Metrics]:
         self.ends.append(time.perf_counter())
         return False, Metrics()
 
 
-def main():
+def main() -> None:
     model, noisy, data, start = sys.argv[1], int(sys.argv[2]), np.load(sys.argv[3]), np.load(sys.argv[4])
     torch.set_num_threads(1)
     torch.manual_seed(0)

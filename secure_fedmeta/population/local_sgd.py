@@ -115,7 +115,7 @@ class LocalSgd:
         first = next(i for i, layer in enumerate(layers) if isinstance(layer, Dense | Convolution))
         gradient_of = _GRADIENTS[self.loss]
         for _ in range(self.epochs):
-            for rows, labels, weights in part.batches(self.batch_size):
+            for rows, labels, weights in part.of_type(theta.dtype).batches(self.batch_size):
                 values = rows
                 for layer in layers:
                     values = layer.forward(values)

@@ -60,7 +60,7 @@ def test_a_published_size_costs_a_poisson_sample_its_coins():
     assert spent[1] > 2 * spent[0]
 
 
-@pytest.mark.parametrize("cohorts", [Everyone(50), Available(50, lambda number: np.arange(number))])
+@pytest.mark.parametrize("cohorts", [Everyone(50), Available(50, np.arange)])
 def test_a_schedule_lowers_nothing(cohorts):
     account = release(cohorts)
     assert isinstance(account.release, Gaussian)

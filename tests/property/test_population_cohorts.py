@@ -1,4 +1,4 @@
-"""Cohorts follow the laws that are accounted for: exact counts, uniform members, and the schedule where there is one."""
+"""Cohorts follow the laws that are accounted for: exact counts, uniform members, and the schedule if there is one."""
 
 import math
 

@@ -28,7 +28,8 @@ def run(folder, mode, how):
         # One write, so that a kill leaves whole lines: what has left the process at this point is a release.
         os.write(log, f"{step} {theta.numpy().tobytes().hex()[:32]}\n".encode())
 
-    result = train(training, start_of(training), folder=folder, resume=how == "resume", watch=watch, progress=False)
+    resume = how == "resume"
+    result = train(training, start_of(training), folder=folder, resume=resume, every=2, watch=watch, progress=False)
     np.save(folder / "theta.npy", result.theta.numpy())
 
 
@@ -42,9 +43,9 @@ def main():
             try:
                 run(Path(folder), mode, how)
                 status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
+            finally:  # never back into the loop; what went wrong is the parent's to see, by the status
+                if sys.exc_info()[0] is not None:
+                    traceback.print_exc()
                 os._exit(status)
         print(process, flush=True)
         sys.stdin.readline()
