@@ -14,6 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from populations import small_training, start_of
 
+from fedmeta_privacy.claims import View
 from secure_fedmeta.population.training import train
 
 ROUNDS = 6
@@ -35,6 +36,7 @@ def run(folder, mode, how):
 
 def main():
     torch.set_num_threads(1)
+    small_training().account.epsilon(View.RELEASE, rounds=1, delta=1e-5)  # imports the accountant, once for all
     for line in iter(sys.stdin.readline, ""):
         folder, mode, how = line.split()
         process = os.fork()
