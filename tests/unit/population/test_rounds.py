@@ -116,7 +116,7 @@ def test_nobody_is_a_cohort_too():
 
 def test_what_is_no_round():
     encoding = IntegerEncoding(2.0**-10, D, 32)
-    with pytest.raises(RoundRefused, match="SFM-144"):
+    with pytest.raises(RoundRefused, match="SFM-143"):
         float_round(SGD, THETA, SOURCE, COHORT, noise=NormalNoise(1.0))
     with pytest.raises(RoundRefused, match="without keys"):
         ring_round(SGD, THETA, SOURCE, COHORT, clip_norm=1.0, encoding=encoding, noise=DiscreteNoise(9.0))
