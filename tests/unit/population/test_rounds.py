@@ -86,7 +86,7 @@ def test_rounded_normal_noise_has_its_mean_and_deviation():
             SGD, THETA, SOURCE, COHORT, clip_norm=0.2, encoding=encoding, noise=noise, generator=generator
         )
         - exact
-        for _ in range(200)
+        for _ in range(60)
     ]
     standard = np.concatenate(found) * encoding.step / (0.5 * 5**0.5)
     assert abs(standard.mean()) < 5 / len(standard) ** 0.5
