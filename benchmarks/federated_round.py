@@ -7,8 +7,8 @@ python benchmarks/federated_round.py --model mlp --noise 1 --engine auto --repea
 clients in every round; with --noise 1 each client's vector is clipped to 1 and given noise of deviation 0.5. Models are
 the 64-128-10 MLP and a convolutional network of 105 226 parameters. Accuracy is that of 30 rounds on held-out digits.
 
-Engines: `hand` is population.local_sgd; `stacked` and `vmap` run the same steps through an engine's automatic
-differentiation; `auto` is `hand`. Beside the float round stand the same with integers of the ring (rounded normal
+Engines: `hand` is population.local_sgd; `stacked` runs the same steps through the stacked forward pass and the tape
+(dense networks); `auto` is `hand`. Beside the float round stand the same with integers of the ring (rounded normal
 noise, sum mod 2^32, and the round's charge), the same with discrete Gaussian noise from an AES keystream, and one
 central draw of equal law. All kinds run in turn in each repetition, so that a slow moment falls on all.
 

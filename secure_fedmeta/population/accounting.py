@@ -118,7 +118,8 @@ def account_of(
         noise: None for a run without a guarantee.
         clip_norm: C, in the vector's units.
         encoding: of integer rounds; discrete noise needs it.
-        floor: fewest survivors that a round is opened with; needed where clients draw the noise.
+        floor: fewest survivors that a round is opened with, less those who may work with the server; needed where
+            clients draw the noise.
         dropouts: whether members may drop out.
 
     Raises:
