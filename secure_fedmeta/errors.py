@@ -18,6 +18,7 @@
     ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
     ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
     ├── AuditRefused   SFM-122  a run that cannot be audited at all
+    ├── a population    SFM-140 to 143  clients, cohorts, checkpoints and rounds that cannot be had (population)
     ├── a source        SFM-125 to 127  that `check` cannot read, is too large or broken (check.sources)
     └── an attack       SFM-128, 129    that a run or a plan does not lend itself to (attacks.target, attacks.planned)
 
@@ -156,13 +157,7 @@ class CheckpointDamaged(UserError):
     code = "SFM-142"
 
 
-class CheckpointRolledBack(UserError):
-    """A checkpoint or journal older than what was done since."""
-
-    code = "SFM-143"
-
-
 class RoundRefused(UserError):
     """A simulated round that cannot be had."""
 
-    code = "SFM-144"
+    code = "SFM-143"

@@ -30,6 +30,7 @@ class Peer:
     package: str
     loosened: tuple[str, ...]  # dependencies whose required versions are not published: any version will do
     proof: str  # Python that runs in the finished environment
+    beside: tuple[str, ...] = ()  # installed before it: what its benchmark needs, and the CPU build of what it wants
 
 
 PEERS = {
@@ -37,6 +38,12 @@ PEERS = {
         package="flwr==1.42.0",
         loosened=("certifi",),  # root certificates of a network connection, which no benchmark opens
         proof="from flwr.client.mod import secaggplus_mod; from flwr.server.workflow import SecAggPlusWorkflow",
+    ),
+    "pfl": Peer(
+        package="pfl==0.6.0",
+        loosened=(),
+        proof="import pfl.model.pytorch, pfl.aggregate.simulate, sklearn",
+        beside=("torch==2.13.0", "scikit-learn"),
     ),
 }
 
@@ -81,6 +88,8 @@ def build(name: str) -> Path:
     print(f"building {folder} with {peer.package} (a minute or two) ...", file=sys.stderr)
     run(sys.executable, "-m", "venv", folder)
     pip = (python, "-m", "pip", "--disable-pip-version-check", "-q")
+    if peer.beside:
+        run(*pip, "install", "-c", pins, *peer.beside)
     with tempfile.TemporaryDirectory() as held:
         run(*pip, "download", "--no-deps", "--only-binary", ":all:", "-d", held, peer.package)
         (wheel,) = Path(held).glob("*.whl")

@@ -21,9 +21,12 @@ holds for it. PoissonGaussian at m/N does not, and is never made here of such a 
 grows in m, so the declared largest m covers every round.
 
 *Noise drawn by each client* adds up to a variance that follows the number of members. Between "in" and "out" of a
-Poisson sample the variance then differs, which no bound here covers: refused. With a fixed size it is charged at the
-floor, the fewest survivors that a round is opened with: survivors are lost by no record, so given their number m' the
-sum is that of a uniform sample of m' <= m with more noise than charged.
+Poisson sample the variance then differs, which no bound here covers: refused. With a fixed size the variance is
+constant as long as nobody drops out.
+
+*Dropouts* depend on no record. With the noise drawn once they only replace vectors by zero, and the bounds above stand,
+as long as nobody publishes how many were left. Where clients draw the noise, it is charged at the floor, the fewest
+survivors that a round is opened with, and at q = 1: who knows who failed knows more about who took part.
 
 *Server view.* A server that draws the noise itself sees everything: infinite. Where clients draw it and their sum is
 masked, the server knows who takes part: q = 1 for every round that a client is in, at the floor.
@@ -106,6 +109,7 @@ def account_of(
     clip_norm: float,
     encoding: IntegerEncoding | None = None,
     floor: int | None = None,
+    dropouts: bool = False,
 ) -> Account:
     """The account of rounds with these cohorts and this noise.
 
@@ -114,7 +118,9 @@ def account_of(
         noise: None for a run without a guarantee.
         clip_norm: C, in the vector's units.
         encoding: of integer rounds; discrete noise needs it.
-        floor: fewest survivors that a round is opened with; needed where clients draw the noise.
+        floor: fewest survivors that a round is opened with, less those who may work with the server; needed where
+            clients draw the noise.
+        dropouts: whether members may drop out.
 
     Raises:
         CohortRefused: nothing is proved for the combination; the text says why.
@@ -133,16 +139,25 @@ def account_of(
     match cohorts:
         case Everyone() | Available():
             return Account(Gaussian(once), server, variation, simulated)
+        case FixedSize() if own and (dropouts or floor != cohorts.size):
+            return Account(Gaussian(once), server, variation, simulated)
         case FixedSize():
             # The event takes the noise over C and halves it; here it is twice the noise over 2C, rounding included.
             fixed = FixedSizeGaussian(2 * twice * _DOWN, cohorts.population, cohorts.size)
             return Account(fixed, server, variation, simulated)
         case Poisson() if own:
             raise CohortRefused(
-                "a Poisson sample whose members draw the noise: the sum's variance tells how many they are, and between "
-                "in and out no bound is proved",
+                "a Poisson sample whose members draw the noise: the sum's variance tells how many they are, and "
+                "between in and out no bound is proved",
                 "account",
                 'draw the noise once for the sum (draws="sum"), or cohorts of a fixed size',
+            )
+        case Poisson() if cohorts.largest is not None and dropouts:
+            raise CohortRefused(
+                "a Poisson sample of published size from which members drop out: who knows who failed knows more about "
+                "who took part",
+                "account",
+                "leave the size unpublished (largest=None)",
             )
         case Poisson() if cohorts.largest is not None:
             fixed = FixedSizeGaussian(2 * twice * _DOWN, cohorts.population, cohorts.largest)

@@ -173,4 +173,5 @@ class Written:
         if self._own is None:
             still = self._weight.new_zeros(self._clients, *self._weight.shape)
             return still, None if self._bias is None else self._bias.new_zeros(self._clients, len(self._bias))
-        return self._weight - self._own, None if self._bias is None else self._bias - self._own_bias
+        biases = None if self._bias is None or self._own_bias is None else self._bias - self._own_bias
+        return self._weight - self._own, biases

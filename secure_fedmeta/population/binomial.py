@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from fractions import Fraction
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -77,6 +77,6 @@ def spread(coins: int, probability: float) -> np.ndarray:
     least, thresholds = _table(coins, probability)
     law = np.zeros(coins + 1)
     edges = [0, *thresholds, 1 << 128]
-    for place, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for place, (low, high) in enumerate(pairwise(edges)):
         law[least + place] = (high - low) / 2.0**128
     return law

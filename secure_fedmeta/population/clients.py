@@ -51,6 +51,10 @@ class Shards:
         """Rows that a client may have."""
         return self.labels.shape[1]
 
+    def of_type(self, dtype: torch.dtype) -> Shards:
+        """The same with rows of another floating-point type; itself if they are of that type already."""
+        return self if self.rows.dtype == dtype else Shards(self.rows.to(dtype), self.labels, self.counts)
+
     def chunks(self, size: int) -> Iterator[Shards]:
         """Parts of at most `size` clients, in order."""
         if len(self) <= size:

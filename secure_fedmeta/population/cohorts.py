@@ -16,7 +16,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto import Keystream
 from fedmeta_privacy.noise import Words
 
 from ..errors import CohortRefused
@@ -54,6 +53,7 @@ class Poisson:
     the cohort is a uniform sample of m clients, and is accounted as one: the coin is a secret no more.
 
     Example:
+        >>> from fedmeta_crypto import Keystream
         >>> words = Keystream(bytes(16)).words
         >>> len(Poisson(10_000, 0.01).draw(1, words)) in range(50, 160)
         True
@@ -122,6 +122,7 @@ class Available:
         """Each client is there for `lengths[i]` rounds of every `period`, from round `starts[i]` on.
 
         Example:
+            >>> from fedmeta_crypto import Keystream
             >>> night = Available.windows(np.array([0, 2]), np.array([2, 1]), period=3)
             >>> [night.draw(number, Keystream(bytes(16)).words).tolist() for number in (3, 4, 5)]
             [[0], [0], [1]]
@@ -178,6 +179,7 @@ def sample(population: int, size: int, words: Words) -> Indices:
     """`size` distinct of 0 .. N - 1, uniform, ascending; in time and memory of `size` (Floyd 1987).
 
     Example:
+        >>> from fedmeta_crypto import Keystream
         >>> sample(5, 5, Keystream(bytes(16)).words).tolist()
         [0, 1, 2, 3, 4]
     """

@@ -95,7 +95,7 @@ class Convolution:
 
     def shaped(self, weight: Tensor) -> Tensor:
         """Weights (..., out, kh kw c) in the module's own shape."""
-        return weight.unflatten(-1, (*self._kernel, self._channels)).movedim(-1, -3)
+        return weight.reshape(*weight.shape[:-1], *self._kernel, self._channels).movedim(-1, -3)
 
 
 class Rectified:

@@ -52,8 +52,8 @@ class LocalSgd:
         >>> net = bind(nn.Sequential(nn.Linear(2, 1)))
         >>> sgd = LocalSgd(net, loss="squared", lr=0.5, batch_size=1)
         >>> one = Shards(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[2.0]]))
-        >>> sgd.rows(torch.zeros(3), one)  # weights (2,) and the bias go by -lr * 2 * (0 - 2)
-        tensor([[-2., -0., -2.]])
+        >>> sgd.rows(torch.zeros(3), one).tolist()  # lr * 2 * (0 - 2) for the first weight and the bias
+        [[-2.0, 0.0, -2.0]]
     """
 
     architecture: Architecture
@@ -101,11 +101,12 @@ class LocalSgd:
             if clip_norm is not None:
                 norms = torch.stack([layer.map.squared_norm() for layer in maps]).sum(0).sqrt_()
                 factors = (clip_norm / norms.clamp_min_(1e-12)).clamp_max_(1.0)
-            start = 0
+            parts: list[Tensor] = []
             for layer in maps:
-                weight, bias = layer.map.total(factors)
-                start = _add(total, start, layer.shaped(weight))
-                start = start if bias is None else _add(total, start, bias)
+                weight, moved = layer.map.total(factors)
+                parts.append(layer.shaped(weight).reshape(-1))
+                parts += [] if moved is None else [moved]
+            total += torch.cat(parts)
         return total
 
     def _trained(self, theta: Tensor, part: Shards) -> list[Layer]:
@@ -114,7 +115,7 @@ class LocalSgd:
         first = next(i for i, layer in enumerate(layers) if isinstance(layer, Dense | Convolution))
         gradient_of = _GRADIENTS[self.loss]
         for _ in range(self.epochs):
-            for rows, labels, weights in part.batches(self.batch_size):
+            for rows, labels, weights in part.of_type(theta.dtype).batches(self.batch_size):
                 values = rows
                 for layer in layers:
                     values = layer.forward(values)
@@ -127,6 +128,7 @@ class LocalSgd:
         """Fresh layers at theta."""
         named = iter(_shaped(theta, self.architecture))
         layers: list[Layer] = []
+        bias: Tensor | None
         for module in self._modules:
             match module:
                 case nn.Linear():
@@ -150,7 +152,7 @@ class LocalSgd:
         return layers
 
     def _gathered(self, layers: list[Layer], clients: int) -> Tensor:
-        parts = []
+        parts: list[Tensor] = []
         for layer in layers:
             if isinstance(layer, Dense | Convolution):
                 weight, bias = layer.map.each()
@@ -162,12 +164,6 @@ class LocalSgd:
 def _shaped(theta: Tensor, architecture: Architecture) -> Iterator[Tensor]:
     for part, shape in zip(torch.split(theta, list(architecture.lengths)), architecture.shapes, strict=True):
         yield part.view(shape)
-
-
-def _add(total: Tensor, start: int, part: Tensor) -> int:
-    end = start + part.numel()
-    total[start:end].view(part.shape).add_(part)
-    return end
 
 
 def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:

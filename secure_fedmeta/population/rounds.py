@@ -133,8 +133,8 @@ def ring_round(
     for rows in updates.rows(theta, source, cohort):
         steps = encode_rows(clip(rows.double().numpy(), rule).values, encoding)
         if sampler is not None and keys is not None and noise is not None and noise.draws == "client":
-            for row, client in zip(steps, cohort[place : place + len(steps)], strict=True):
-                row += sampler.sample(encoding.dimension, Keystream(keys(int(client))).words)
+            for at, client in enumerate(cohort[place : place + len(steps)]):
+                steps[at] += sampler.sample(encoding.dimension, Keystream(keys(int(client))).words)
         total += steps.view(np.uint64).sum(0, dtype=np.uint64)
         place += len(steps)
     if sampler is not None and keys is not None and noise is not None and noise.draws == "sum":

@@ -80,4 +80,5 @@ def chunks(cohort: Indices, size: int) -> Iterator[Indices]:
 
 def clip_factors(rows: Tensor, clip_norm: float) -> Tensor:
     """min(1, C / ||row||) of each row, (n,), in the rows' own arithmetic: for simulation, not for a proof."""
-    return (clip_norm / rows.norm(dim=1).clamp_min_(1e-12)).clamp_max_(1.0)
+    factors: Tensor = (clip_norm / torch.linalg.vector_norm(rows, dim=1).clamp_min_(1e-12)).clamp_max_(1.0)
+    return factors

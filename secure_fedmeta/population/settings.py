@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of a simulated training, checked when made, with the account that follows from them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields, is_dataclass
+
+from fedmeta_privacy.encoding import IntegerEncoding
+from fedmeta_privacy.ledger import Json, canonical
+from fedmeta_privacy.noise import DiscreteGaussian
+
+from ..errors import RoundRefused, SettingError
+from .accounting import Account, account_of
+from .clients import ClientSource
+from .cohorts import Available, Cohorts, Dropouts, Everyone, FixedSize, Poisson
+from .rounds import DiscreteNoise, NormalNoise
+from .updates import Updates
+
+RELIABLE = Dropouts(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a run does; public, and the same when it is resumed.
+
+    Attributes:
+        updates, source, cohorts: what clients compute, who they are, and who takes part.
+        rounds: training rounds.
+        server_lr: the model goes by -server_lr * sum / divisor.
+        divisor: a public constant, for instance the expected number of members; never the number that took part.
+        clip_norm: C of a client's vector; None without clipping, and then without noise.
+        noise, encoding: as in `rounds`: floats without an encoding, integers with one.
+        dropouts: of members, after the cohort is drawn.
+        floor: fewest survivors that a round is opened with.
+        spare: attempts that may be lost to crashes beside the planned rounds; the budget is for both.
+        delta: of the printed epsilon.
+        seed, reproducible: see the module.
+
+    Raises:
+        SettingError, RoundRefused, CohortRefused: numbers out of range, or nothing is proved.
+    """
+
+    updates: Updates
+    source: ClientSource = field(repr=False)
+    cohorts: Cohorts
+    rounds: int
+    divisor: float
+    server_lr: float = 1.0
+    clip_norm: float | None = None
+    noise: NormalNoise | DiscreteNoise | None = None
+    encoding: IntegerEncoding | None = None
+    dropouts: Dropouts = RELIABLE
+    floor: int = 1
+    spare: int = 0
+    delta: float = 1e-5
+    seed: int = 0
+    reproducible: bool = False
+    account: Account = field(init=False)
+
+    def __post_init__(self) -> None:
+        counts = (self.rounds, self.floor, self.spare + 1)
+        if min(counts) < 1 or not self.divisor > 0 or not self.server_lr > 0 or not 0 < self.delta < 1:
+            raise SettingError(
+                f"rounds={self.rounds}, floor={self.floor}, spare={self.spare}, divisor={self.divisor}, "
+                f"server_lr={self.server_lr}, delta={self.delta}",
+                "training",
+                "use counts from 1 (spare from 0), positive numbers and 0 < delta < 1",
+            )
+        if self.clip_norm is None and (self.noise is not None or self.encoding is not None):
+            raise RoundRefused("noise or steps without a clip norm", "training", "state clip_norm")
+        if isinstance(self.noise, DiscreteNoise) and self.encoding is None:
+            raise RoundRefused("discrete noise without an encoding", "training", "pass encoding=")
+        if self.encoding is not None:
+            self._check_room(self.encoding)
+        account = account_of(
+            self.cohorts,
+            self.noise,
+            clip_norm=self.clip_norm or 1.0,
+            encoding=self.encoding,
+            floor=self.floor,
+            dropouts=self.dropouts.rate > 0,
+        )
+        object.__setattr__(self, "account", account)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all settings but the data and what is computed, whose owner must keep them the same."""
+        named = [f.name for f in fields(self) if f.name not in {"source", "account"}]
+        stated: dict[str, Json] = {name: _spelled(getattr(self, name)) for name in named}
+        return hashlib.sha256(b"sfm-population/1" + canonical(stated)).digest()
+
+    def _check_room(self, encoding: IntegerEncoding) -> None:
+        """The sum of as many members as may come must fit the ring: wrapped, it is useless, though no less private."""
+        reach = 0
+        if isinstance(self.noise, DiscreteNoise):
+            reach = DiscreteGaussian(self.noise.scale).reach
+        elif self.noise is not None:
+            reach = int(14 * self.noise.deviation / encoding.step) + 1
+        once = self.noise is not None and self.noise.draws == "sum"
+        members = _most(self.cohorts)
+        each = int((self.clip_norm or 0.0) / encoding.step) + 1 + (0 if once else reach)
+        if members * each + (reach if once else 0) >= 1 << (encoding.modulus_bits - 1):
+            raise RoundRefused(
+                f"{members} members of up to {each} steps do not fit the ring 2^{encoding.modulus_bits}",
+                "training",
+                "use a larger step or more bits",
+            )
+
+
+def _most(cohorts: Cohorts) -> int:
+    """Members that a ring must have room for; of a Poisson sample ten deviations above the mean."""
+    match cohorts:
+        case Poisson():
+            mean = cohorts.population * cohorts.probability
+            likely = min(cohorts.population, int(mean + 10 * mean**0.5 + 10))
+            return likely if cohorts.largest is None else cohorts.largest
+        case FixedSize():
+            return cohorts.size
+        case Available() if cohorts.size is not None:
+            return cohorts.size
+        case Everyone() | Available():
+            return cohorts.population
+    raise RoundRefused(f"cohorts by {type(cohorts).__name__}", "training", "use a class of `population.cohorts`")
+
+
+def _spelled(value: object) -> Json:
+    """Settings as JSON: numbers as their shortest text, dataclasses by name and fields, the rest by type."""
+    if is_dataclass(value) and not isinstance(value, type):
+        shown: dict[str, Json] = {f.name: _spelled(getattr(value, f.name)) for f in fields(value) if f.repr}
+        return {"type": type(value).__name__, **shown}
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple):
+        return [_spelled(one) for one in value]
+    return type(value).__name__
