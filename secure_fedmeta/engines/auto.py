@@ -27,7 +27,7 @@ from .stacked import StackedEngine
 from .vmap import VmapEngine
 
 Float = NDArray[np.float64]
-AGREEMENT = 1e-8  # of float64 rows, relative to the largest entry
+AGREEMENT = {torch.float64: 1e-8, torch.float32: 1e-3}  # of rows, relative to the largest entry
 CONVOLVED_AT_ONCE = 4  # tasks with convolutions: their activations for two derivatives are what fills memory
 FASTER = 0.9  # of the loop's seconds: less is not worth leaving the reference for
 REPEATS = 3
@@ -72,6 +72,7 @@ def choose(
     rows: tuple[int, int],
     shape: tuple[int, ...],
     candidates: Sequence[str] = ("stacked", "vmap"),
+    dtype: torch.dtype = torch.float64,
 ) -> Choice:
     """Measure the candidates on public tasks of this size: `tasks` of `rows` support and query rows of `shape`.
 
@@ -84,7 +85,8 @@ def choose(
     chunk = min(tasks, CONVOLVED_AT_ONCE) if convolved else None
     probe = _public_tasks(min(tasks, chunk or tasks), rows, shape)
     theta = algorithm.start(architecture).numpy()
-    reference, seconds = _timed(LoopEngine(architecture, algorithm, loss=loss), theta, probe[:1])
+    loop = LoopEngine(architecture, algorithm, loss=loss, dtype=dtype)
+    reference, seconds = _timed(loop, theta, probe[:1])
     if not np.isfinite(reference).all():
         raise ModelRefused("it does not run on rows of zeros and ones", "engine auto", "check shapes and outputs")
     slow = seconds * tasks
@@ -95,15 +97,15 @@ def choose(
             timings.append(Timing(name, math.inf, "convolutions take gigabytes there"))
             continue
         try:
-            found, seconds = _timed(kind(architecture, algorithm, loss=loss, chunk=chunk), theta, probe)
+            found, seconds = _timed(kind(architecture, algorithm, loss=loss, dtype=dtype, chunk=chunk), theta, probe)
         except (UserError, RuntimeError, ValueError, TypeError, LookupError) as error:
             said = error.what if isinstance(error, UserError) else type(error).__name__
             timings.append(Timing(name, math.inf, said))
             continue
         # Compared after its time is taken: a network that answers differently is no candidate, however fast.
-        expected = LoopEngine(architecture, algorithm, loss=loss).contributions(theta, probe)
+        expected = loop.contributions(theta, probe)
         scale = max(1.0, float(np.abs(expected).max()))
-        if not np.abs(found - expected).max() <= AGREEMENT * scale:
+        if not np.abs(found - expected).max() <= AGREEMENT[dtype] * scale:
             timings.append(Timing(name, math.inf, "it disagrees with the loop"))
             continue
         timings.append(Timing(name, 1e3 * seconds * tasks / len(probe)))
@@ -128,7 +130,7 @@ class AutoEngine:
     ) -> None:
         self._architecture, self._algorithm, self._loss, self._dtype = architecture, algorithm, loss, dtype
         self.choice: Choice | None = None
-        self._engine: BatchedEngine | LoopEngine = LoopEngine(architecture, algorithm, loss=loss)
+        self._engine: BatchedEngine | LoopEngine = LoopEngine(architecture, algorithm, loss=loss, dtype=dtype)
 
     def contributions(self, theta: Float, tasks: Sequence[Task]) -> Float:
         """What each task adds to the sum, (tasks, D)."""
@@ -152,7 +154,13 @@ class AutoEngine:
             rows = max(s for s, _ in sizes), max([1, *(q for _, q in sizes)])
             shape = next((r.shape[1:] for one in tasks for r in (one.query_rows, one.support_rows) if len(r)), ())
             choice = choose(
-                self._architecture, self._algorithm, loss=self._loss, tasks=len(tasks), rows=rows, shape=shape
+                self._architecture,
+                self._algorithm,
+                loss=self._loss,
+                tasks=len(tasks),
+                rows=rows,
+                shape=shape,
+                dtype=self._dtype,
             )
             if choice.engine != "loop":
                 self._engine = ENGINES[choice.engine](
