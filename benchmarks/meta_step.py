@@ -94,8 +94,8 @@ def milliseconds(functions: list[Callable[[], object]], repeat: int) -> list[lis
 def measured(args: argparse.Namespace) -> dict[str, Any]:
     """All figures of one setting."""
     torch.set_num_threads(args.threads)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # a choice's probes count as well
     step, name, choice = step_of(args)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.perf_counter()
     rows = step()
     first = 1e3 * (time.perf_counter() - begun)
