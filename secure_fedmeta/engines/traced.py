@@ -123,7 +123,10 @@ def _traced(module: nn.Module, prefix: str) -> Layer:
             elif node.op == "output":
                 return take(node.args[0])
             else:
-                values[node] = _rule(node.target)(*take(node.args), **take(node.kwargs))
+                try:
+                    values[node] = _rule(node.target)(*take(node.args), **take(node.kwargs))
+                except (TypeError, AttributeError):  # a form of call that no rule is made for
+                    raise refused(f"`{getattr(node.target, '__name__', node.target)}` used in this way") from None
         raise AssertionError("a graph ends with its output")
 
     return run
@@ -149,7 +152,7 @@ def _rule(target: Any) -> Callable[..., Any]:
         "transpose": _transpose,
         torch.transpose: _transpose,
         "permute": _permute,
-        "expand": lambda shared, *sizes: shared.expand(*sizes),
+        "expand": _expand,
         torch.cat: _cat,
     }
     if target not in rules:
@@ -163,6 +166,8 @@ def _call(target: Any, first: Any, *given: Any, **named: Any) -> Any:
 
 def _alike(target: Any, *given: Any, **named: Any) -> Any:
     named.pop("inplace", None)
+    if any(isinstance(one, Tensor | _Shared) for one in named.values()):
+        raise refused("tensors given by name")
     tensors = [one for one in given if isinstance(one, Tensor)]
     if not tensors:
         if any(isinstance(one, _Shared) for one in given):
@@ -216,6 +221,12 @@ def _reshape(rows: Tensor, *sizes: Any) -> Tensor:
     if out.shape[:2] != rows.shape[:2]:
         raise refused("a reshape across rows")
     return out
+
+
+def _expand(shared: Any, *sizes: Any) -> Tensor:
+    if not isinstance(shared, _Shared):
+        raise refused("an expand of rows")
+    return shared.expand(*sizes)
 
 
 def _flatten(rows: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
