@@ -7,6 +7,7 @@ A traced forward may call layers and the functions listed here, which treat ever
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -91,9 +92,7 @@ class _Shared:
 def _traced(module: nn.Module, prefix: str) -> Layer:
     name = type(module).__name__
     try:
-        graph = _Tracer().trace(module)
-    except ModuleNotFoundError:
-        raise
+        graph = _Tracer().trace(copy.deepcopy(module))  # a tracer may hang constants on what it traces
     except Exception as error:  # noqa: BLE001 - any code may stand in a forward, and fail on a proxy in any way
         raise refused(f"the forward of {name} ({type(error).__name__} while tracing)") from None
     if any(True for _ in module.named_buffers()) or len([n for n in graph.nodes if n.op == "placeholder"]) != 1:
@@ -103,9 +102,12 @@ def _traced(module: nn.Module, prefix: str) -> Layer:
         for node in graph.nodes
         if node.op == "call_module"
     }
+    learned = {own for own, _ in module.named_parameters()}
     for node in graph.nodes:
         if node.op in ("call_function", "call_method"):
             _rule(node.target)
+        if node.op == "get_attr" and node.target not in learned:
+            raise refused(f"a tensor that the forward of {name} makes itself")
 
     def run(parts: Parts, rows: Tensor) -> Any:
         values: dict[fx.Node, Any] = {}
