@@ -28,7 +28,9 @@ from .vmap import VmapEngine
 
 Float = NDArray[np.float64]
 AGREEMENT = {torch.float64: 1e-8, torch.float32: 1e-3}  # of rows, relative to the largest entry
-CONVOLVED_AT_ONCE = 4  # tasks with convolutions: their activations for two derivatives are what fills memory
+# Bytes that all layers of a convolving network may give out for the tasks computed at once. Two derivatives keep about
+# eight times as much, and larger batches are no faster.
+CONVOLVED_AT_ONCE = 20_000_000
 FASTER = 0.9  # of the loop's seconds: less is not worth leaving the reference for
 REPEATS = 3
 
@@ -82,7 +84,10 @@ def choose(
         ModelRefused: the network does not run on such rows at all.
     """
     convolved = any(isinstance(part, nn.modules.conv._ConvNd) for part in architecture.skeleton.modules())
-    chunk = min(tasks, CONVOLVED_AT_ONCE) if convolved else None
+    chunk = None
+    if convolved:
+        chunk = int(CONVOLVED_AT_ONCE // _given_out(architecture, max(rows), shape, dtype))
+        chunk = max(1, min(tasks, chunk))
     probe = _public_tasks(min(tasks, chunk or tasks), rows, shape)
     theta = algorithm.start(architecture).numpy()
     loop = LoopEngine(architecture, algorithm, loss=loss, dtype=dtype)
@@ -113,6 +118,21 @@ def choose(
     if best.milliseconds > FASTER * timings[0].milliseconds:
         return Choice("loop", tasks, tuple(timings))
     return Choice(best.engine, tasks, tuple(timings), chunk)
+
+
+def _given_out(architecture: Architecture, rows: int, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    """Bytes of what all layers give out for one task, one as the least."""
+    counts = [1]
+    network = architecture.module_at(architecture.start)
+    for part in network.modules():
+        if not list(part.children()):
+            part.register_forward_hook(lambda _, __, out: counts.append(getattr(out, "numel", int)()))
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, *shape, dtype=torch.float64))
+    except Exception:  # noqa: BLE001 - whatever a network raises; the probe itself will say so
+        return 1
+    return sum(counts) * max(rows, 1) * dtype.itemsize
 
 
 ENGINES: dict[str, type[BatchedEngine]] = {"stacked": StackedEngine, "vmap": VmapEngine}

@@ -117,7 +117,11 @@ def test_auto_takes_the_fastest_that_agrees_and_says_so(monkeypatch):
     assert chosen("linear", monkeypatch, SECONDS | {"VmapEngine": 0.01}).engine == "vmap"
     assert chosen("linear", monkeypatch, dict.fromkeys(SECONDS, 0.1) | {"LoopEngine": 0.001}).engine == "loop"
     convolved = chosen("conv", monkeypatch, SECONDS)
-    assert convolved.chunk == auto.CONVOLVED_AT_ONCE and "gigabytes" in str(convolved)
+    assert convolved.engine == "stacked" and convolved.chunk == 8 and "gigabytes" in str(convolved)
+    # Unflatten 36; 4 channels of 6x6 three times and of 3x3; 6 of 2x2 three times (flattened too); 3: for 4 rows.
+    per_row = 36 + 3 * 4 * 36 + 4 * 9 + 3 * 24 + 3
+    monkeypatch.setattr(auto, "CONVOLVED_AT_ONCE", 3.5 * 8 * 4 * per_row)
+    assert chosen("conv", monkeypatch, SECONDS).chunk == 3
 
 
 def test_auto_falls_back_to_the_loop(monkeypatch):
