@@ -30,7 +30,7 @@ Float = NDArray[np.float64]
 AGREEMENT = {torch.float64: 1e-8, torch.float32: 1e-3}  # of rows, relative to the largest entry
 # Bytes that all layers of a convolving network may give out for the tasks computed at once. Two derivatives keep about
 # eight times as much, and larger batches are no faster.
-CONVOLVED_AT_ONCE = 20_000_000
+CONVOLVED_AT_ONCE = 10_000_000
 FASTER = 0.9  # of the loop's seconds: less is not worth leaving the reference for
 REPEATS = 3
 

@@ -66,7 +66,7 @@ def test_every_form_of_the_inner_loop(engine, algorithm):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["linear", "attention"])
+@pytest.mark.parametrize("name", ["linear"])
 def test_the_compiled_engine(name):
     net, rng = NETS[name], np.random.default_rng(0)
     bound, tasks = net.bound(), [net.task(rng, *size) for size in SIZES]
