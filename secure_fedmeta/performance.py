@@ -117,6 +117,12 @@ def site_engine(
         return slow
     fast = (ENGINES | {"compiled": CompiledEngine})[name](architecture, algorithm, loss=plan.loss, chunk=chunk)
     if units > 1:
-        check_apart(fast, algorithm.start(architecture).numpy(), units=units, rows=rows, shape=shape)
+        theta, each = algorithm.start(architecture).numpy(), (1, 1) if plan.unit == "record" else rows
+        try:
+            check_apart(fast, theta, units=units, rows=each, shape=shape)
+        except EngineUnsafe:
+            if performance.engine != "auto":
+                raise
+            return slow
     classes = plan.classes if plan.loss == "cross-entropy" else None
     return SlottedEngine(fast, slow, units=units, rows=rows, shape=shape, classes=classes)

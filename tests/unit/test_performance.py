@@ -74,6 +74,18 @@ def test_a_network_whose_rows_depend_on_their_slot_is_refused(monkeypatch):
         check_apart(engine, engine.architecture.start, units=5, rows=(2, 2), shape=(6,))
 
 
+def test_auto_takes_the_loop_where_rows_depend_on_their_slot(monkeypatch):
+    def unsafe(*given, **named):
+        raise EngineUnsafe("a row moved", "performance", "use engine loop")
+
+    schedule = mode_schedule("person")
+    data = mode_data(schedule, np.random.default_rng(0))
+    monkeypatch.setattr("secure_fedmeta.engines.slots.check_apart", unsafe)
+    with pytest.raises(EngineUnsafe):
+        contribution_of(schedule, data, Performance("stacked"))
+    assert isinstance(contribution_of(schedule, data, Performance("auto"))._engine, LoopEngine)
+
+
 def test_a_person_without_records_leaves_the_others_in_their_slots():
     schedule = mode_schedule("person")
     data = mode_data(schedule, np.random.default_rng(0))
