@@ -14,12 +14,14 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .datasets.codebook import Codebook
     from .datasets.records import SiteRecords
+    from .performance import Performance
     from .plan import Plan
     from .run import Run, federate
     from .schedule import Schedule, make_schedule
 
 _WHERE = {
     "Codebook": ".datasets.codebook",
+    "Performance": ".performance",
     "Plan": ".plan",
     "Run": ".run",
     "Schedule": ".schedule",
@@ -30,6 +32,7 @@ _WHERE = {
 
 __all__ = [
     "Codebook",
+    "Performance",
     "Plan",
     "Run",
     "Schedule",

@@ -86,7 +86,7 @@ def site_engine(
     from .engines.auto import ENGINES, choose
     from .engines.compiled import CompiledEngine
     from .engines.loop import LoopEngine
-    from .engines.slots import SlottedEngine
+    from .engines.slots import SlottedEngine, check_apart
 
     slow = LoopEngine(architecture, algorithm, loss=plan.loss)
     units = {"record": max(plan.support_slots, plan.query_slots), "task": plan.task_slots, "client": 1}[plan.unit]
@@ -116,5 +116,13 @@ def site_engine(
     if name == "loop":
         return slow
     fast = (ENGINES | {"compiled": CompiledEngine})[name](architecture, algorithm, loss=plan.loss, chunk=chunk)
+    if units > 1:
+        theta, each = algorithm.start(architecture).numpy(), (1, 1) if plan.unit == "record" else rows
+        try:
+            check_apart(fast, theta, units=units, rows=each, shape=shape)
+        except EngineUnsafe:
+            if performance.engine != "auto":
+                raise
+            return slow
     classes = plan.classes if plan.loss == "cross-entropy" else None
     return SlottedEngine(fast, slow, units=units, rows=rows, shape=shape, classes=classes)

@@ -27,8 +27,10 @@ from .stacked import StackedEngine
 from .vmap import VmapEngine
 
 Float = NDArray[np.float64]
-AGREEMENT = 1e-8  # of float64 rows, relative to the largest entry
-CONVOLVED_AT_ONCE = 4  # tasks with convolutions: their activations for two derivatives are what fills memory
+AGREEMENT = {torch.float64: 1e-8, torch.float32: 1e-3}  # of rows, relative to the largest entry
+# Bytes that all layers of a convolving network may give out for the tasks computed at once. Two derivatives keep about
+# eight times as much, and larger batches are no faster.
+CONVOLVED_AT_ONCE = 10_000_000
 FASTER = 0.9  # of the loop's seconds: less is not worth leaving the reference for
 REPEATS = 3
 
@@ -72,6 +74,7 @@ def choose(
     rows: tuple[int, int],
     shape: tuple[int, ...],
     candidates: Sequence[str] = ("stacked", "vmap"),
+    dtype: torch.dtype = torch.float64,
 ) -> Choice:
     """Measure the candidates on public tasks of this size: `tasks` of `rows` support and query rows of `shape`.
 
@@ -81,10 +84,14 @@ def choose(
         ModelRefused: the network does not run on such rows at all.
     """
     convolved = any(isinstance(part, nn.modules.conv._ConvNd) for part in architecture.skeleton.modules())
-    chunk = min(tasks, CONVOLVED_AT_ONCE) if convolved else None
+    chunk = None
+    if convolved:
+        chunk = int(CONVOLVED_AT_ONCE // _given_out(architecture, max(rows), shape, dtype))
+        chunk = max(1, min(tasks, chunk))
     probe = _public_tasks(min(tasks, chunk or tasks), rows, shape)
     theta = algorithm.start(architecture).numpy()
-    reference, seconds = _timed(LoopEngine(architecture, algorithm, loss=loss), theta, probe[:1])
+    loop = LoopEngine(architecture, algorithm, loss=loss, dtype=dtype)
+    reference, seconds = _timed(loop, theta, probe[:1])
     if not np.isfinite(reference).all():
         raise ModelRefused("it does not run on rows of zeros and ones", "engine auto", "check shapes and outputs")
     slow = seconds * tasks
@@ -95,15 +102,15 @@ def choose(
             timings.append(Timing(name, math.inf, "convolutions take gigabytes there"))
             continue
         try:
-            found, seconds = _timed(kind(architecture, algorithm, loss=loss, chunk=chunk), theta, probe)
+            found, seconds = _timed(kind(architecture, algorithm, loss=loss, dtype=dtype, chunk=chunk), theta, probe)
         except (UserError, RuntimeError, ValueError, TypeError, LookupError) as error:
             said = error.what if isinstance(error, UserError) else type(error).__name__
             timings.append(Timing(name, math.inf, said))
             continue
         # Compared after its time is taken: a network that answers differently is no candidate, however fast.
-        expected = LoopEngine(architecture, algorithm, loss=loss).contributions(theta, probe)
+        expected = loop.contributions(theta, probe)
         scale = max(1.0, float(np.abs(expected).max()))
-        if not np.abs(found - expected).max() <= AGREEMENT * scale:
+        if not np.abs(found - expected).max() <= AGREEMENT[dtype] * scale:
             timings.append(Timing(name, math.inf, "it disagrees with the loop"))
             continue
         timings.append(Timing(name, 1e3 * seconds * tasks / len(probe)))
@@ -111,6 +118,21 @@ def choose(
     if best.milliseconds > FASTER * timings[0].milliseconds:
         return Choice("loop", tasks, tuple(timings))
     return Choice(best.engine, tasks, tuple(timings), chunk)
+
+
+def _given_out(architecture: Architecture, rows: int, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    """Bytes of what all layers give out for one task, one as the least."""
+    counts = [1]
+    network = architecture.module_at(architecture.start)
+    for part in network.modules():
+        if not list(part.children()):
+            part.register_forward_hook(lambda _, __, out: counts.append(getattr(out, "numel", int)()))
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, *shape, dtype=torch.float64))
+    except Exception:  # noqa: BLE001 - whatever a network raises; the probe itself will say so
+        return 1
+    return sum(counts) * max(rows, 1) * dtype.itemsize
 
 
 ENGINES: dict[str, type[BatchedEngine]] = {"stacked": StackedEngine, "vmap": VmapEngine}
@@ -128,7 +150,7 @@ class AutoEngine:
     ) -> None:
         self._architecture, self._algorithm, self._loss, self._dtype = architecture, algorithm, loss, dtype
         self.choice: Choice | None = None
-        self._engine: BatchedEngine | LoopEngine = LoopEngine(architecture, algorithm, loss=loss)
+        self._engine: BatchedEngine | LoopEngine = LoopEngine(architecture, algorithm, loss=loss, dtype=dtype)
 
     def contributions(self, theta: Float, tasks: Sequence[Task]) -> Float:
         """What each task adds to the sum, (tasks, D)."""
@@ -152,7 +174,13 @@ class AutoEngine:
             rows = max(s for s, _ in sizes), max([1, *(q for _, q in sizes)])
             shape = next((r.shape[1:] for one in tasks for r in (one.query_rows, one.support_rows) if len(r)), ())
             choice = choose(
-                self._architecture, self._algorithm, loss=self._loss, tasks=len(tasks), rows=rows, shape=shape
+                self._architecture,
+                self._algorithm,
+                loss=self._loss,
+                tasks=len(tasks),
+                rows=rows,
+                shape=shape,
+                dtype=self._dtype,
             )
             if choice.engine != "loop":
                 self._engine = ENGINES[choice.engine](

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,10 @@ class CompiledEngine(VmapEngine):
                 graph = make_fx(whole)(*arrays)
         except (RuntimeError, NotImplementedError, torch.fx.proxy.TraceError) as error:
             raise ModelRefused(f"it cannot be traced ({type(error).__name__})", "engine compiled", _OTHER) from None
-        made: Callable[..., Tensor] = torch.compile(graph, dynamic=False)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch's compiler uses torch's own old interfaces
+            made: Callable[..., Tensor] = torch.compile(graph, dynamic=False)
+            made(*arrays)
         return made
 
 

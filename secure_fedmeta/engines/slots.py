@@ -37,10 +37,11 @@ def check_apart(
         EngineUnsafe: a row moved.
     """
     rng = np.random.default_rng(1)
-    drawn = [
-        Task(*(part for count in rows for part in (rng.integers(0, 2, (count, *shape)) * 1.0, np.zeros(count))))
-        for _ in range(units)
-    ]
+
+    def part(count: int) -> tuple[Float, Float]:
+        return rng.integers(0, 2, (count, *shape)).astype(np.float64), np.zeros(count)
+
+    drawn = [Task(*part(rows[0]), *part(rows[1])) for _ in range(units)]
     before = fast.slots
     fast.slots = rows
     found = fast.contributions(theta, drawn)

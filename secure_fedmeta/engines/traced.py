@@ -7,6 +7,7 @@ A traced forward may call layers and the functions listed here, which treat ever
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -91,9 +92,7 @@ class _Shared:
 def _traced(module: nn.Module, prefix: str) -> Layer:
     name = type(module).__name__
     try:
-        graph = _Tracer().trace(module)
-    except ModuleNotFoundError:
-        raise
+        graph = _Tracer().trace(copy.deepcopy(module))  # a tracer may hang constants on what it traces
     except Exception as error:  # noqa: BLE001 - any code may stand in a forward, and fail on a proxy in any way
         raise refused(f"the forward of {name} ({type(error).__name__} while tracing)") from None
     if any(True for _ in module.named_buffers()) or len([n for n in graph.nodes if n.op == "placeholder"]) != 1:
@@ -103,9 +102,12 @@ def _traced(module: nn.Module, prefix: str) -> Layer:
         for node in graph.nodes
         if node.op == "call_module"
     }
+    learned = {own for own, _ in module.named_parameters()}
     for node in graph.nodes:
         if node.op in ("call_function", "call_method"):
             _rule(node.target)
+        if node.op == "get_attr" and node.target not in learned:
+            raise refused(f"a tensor that the forward of {name} makes itself")
 
     def run(parts: Parts, rows: Tensor) -> Any:
         values: dict[fx.Node, Any] = {}
@@ -123,7 +125,10 @@ def _traced(module: nn.Module, prefix: str) -> Layer:
             elif node.op == "output":
                 return take(node.args[0])
             else:
-                values[node] = _rule(node.target)(*take(node.args), **take(node.kwargs))
+                try:
+                    values[node] = _rule(node.target)(*take(node.args), **take(node.kwargs))
+                except (TypeError, AttributeError):  # a form of call that no rule is made for
+                    raise refused(f"`{getattr(node.target, '__name__', node.target)}` used in this way") from None
         raise AssertionError("a graph ends with its output")
 
     return run
@@ -149,7 +154,7 @@ def _rule(target: Any) -> Callable[..., Any]:
         "transpose": _transpose,
         torch.transpose: _transpose,
         "permute": _permute,
-        "expand": lambda shared, *sizes: shared.expand(*sizes),
+        "expand": _expand,
         torch.cat: _cat,
     }
     if target not in rules:
@@ -163,6 +168,8 @@ def _call(target: Any, first: Any, *given: Any, **named: Any) -> Any:
 
 def _alike(target: Any, *given: Any, **named: Any) -> Any:
     named.pop("inplace", None)
+    if any(isinstance(one, Tensor | _Shared) for one in named.values()):
+        raise refused("tensors given by name")
     tensors = [one for one in given if isinstance(one, Tensor)]
     if not tensors:
         if any(isinstance(one, _Shared) for one in given):
@@ -216,6 +223,12 @@ def _reshape(rows: Tensor, *sizes: Any) -> Tensor:
     if out.shape[:2] != rows.shape[:2]:
         raise refused("a reshape across rows")
     return out
+
+
+def _expand(shared: Any, *sizes: Any) -> Tensor:
+    if not isinstance(shared, _Shared):
+        raise refused("an expand of rows")
+    return shared.expand(*sizes)
 
 
 def _flatten(rows: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:

@@ -1,0 +1,87 @@
+"""The benchmark of a meta-step: its one line of JSON, and a comparison that fails where it must."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+KEYS = {"min_ms", "median_ms", "first_call_ms", "peak_extra_bytes", "dtype", "threads", "engine"}
+
+
+def run(*options):
+    command = [sys.executable, str(BENCHMARKS / "meta_step.py"), "--repeat", "10", "--json", *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_one_line_of_json_and_the_same_gradient_from_each_engine(tmp_path):
+    found = {}
+    for engine in ("auto", "vmap", "loop"):
+        noise = ["--noise"] if engine == "auto" else []
+        result = run("--model", "sine", "--steps", 2, "--engine", engine, "--save", tmp_path / engine, *noise)
+        assert result.keys() >= KEYS and result["dtype"] == "float32" and result["threads"] == 1
+        assert 0 < result["min_ms"] <= result["median_ms"]
+        found[engine] = np.frombuffer((tmp_path / engine).read_bytes())
+        if noise:
+            assert result["choice"].startswith(f"engine {result['engine']} for 32 tasks")
+            assert 0 < result["opacus_fixed_ms"] < result["min_ms"]
+    assert np.abs(found["loop"]).max() > 1e-2
+    np.testing.assert_allclose(found["vmap"], found["loop"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["auto"], found["loop"], rtol=0, atol=1e-5)
+
+
+@pytest.fixture
+def compare(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location("meta_side_by_side", BENCHMARKS / "meta_side_by_side.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "complete").touch()
+    monkeypatch.setattr(module, "PEER", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["meta_side_by_side.py", "--only", "mlp/1", "--rounds", "2"])
+    return module
+
+
+def answers(off=0.0):
+    """A stand-in for both processes: torchopt at 10 ms, ours at 2 ms, our gradient off by so much."""
+
+    def last_json(command):
+        own = "--engine" in command
+        file = Path(command[command.index("--save") + 1] if own else command[-1])
+        file.write_bytes((np.array([1.0, -2.0]) + (off if own else 0.0)).tobytes())
+        if own:
+            return {"min_ms": 2.0, "median_ms": 3.0, "engine": "stacked"}
+        return {"ms": [12.0, 10.0, 11.0]}
+
+    return last_json
+
+
+def test_ratios_of_minima_and_agreement(compare, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "last_json", answers())
+    assert compare.main() == 0
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row == ["mlp/1", "auto", "(stacked)", "10.00", "(11.00)", "2.00", "(3.00)", "5.0x", "2.3", "agree"]
+
+
+def test_gradients_that_differ_fail(compare, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "last_json", answers(off=1e-3))
+    assert compare.main() == 1 and "DISAGREE by 5.0e-04" in capsys.readouterr().out
+
+
+def test_a_side_that_fails_says_so(compare, monkeypatch, capsys):
+    def refuse(command):
+        raise compare.FailedError("out of luck")
+
+    monkeypatch.setattr(compare, "last_json", refuse)
+    assert compare.main() == 1 and "mlp/1    failed: out of luck" in capsys.readouterr().out
+
+
+def test_nothing_is_compared_without_the_environment(compare, monkeypatch, tmp_path):
+    (tmp_path / "complete").unlink()
+    with pytest.raises(SystemExit, match="nothing was compared"):
+        compare.main()
