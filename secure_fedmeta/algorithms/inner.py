@@ -103,7 +103,7 @@ class GradientSteps:
     def __call__(self, theta: Tensor, loss: LossFunction, grad: Grad) -> Tensor:
         """From theta (..., P) to the parameters after the steps."""
         slope = grad(loss)
-        first, second = torch.zeros_like(theta), torch.zeros_like(theta)
+        first = second = torch.zeros(()) if self.rule == "gradient" else torch.zeros_like(theta)
         for step in range(1, self.count + 1):
             gradient = limited(slope(theta), self.max_norm)
             if self.rule == "momentum":
@@ -113,5 +113,5 @@ class GradientSteps:
                 second = _SECOND * second + (1 - _SECOND) * gradient.square()
                 spread = (second / (1 - _SECOND**step) + _ROOT).sqrt()
                 gradient = first / (1 - _FIRST**step) / spread
-            theta = theta - self.lr * gradient
+            theta = torch.sub(theta, gradient, alpha=self.lr)
         return theta

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 from small_runs import local_site, random_task, simulation_of, small_plan
 
+from secure_fedmeta.algorithms.planned import theta_lengths
 from secure_fedmeta.parameters import bind
 from secure_fedmeta.schedule import make_schedule
 from secure_fedmeta.tasks import Task
@@ -25,6 +26,22 @@ MODES = {
     "site": {"mode": "client-vector", "unit": "client", "adjacency": "zero-out"},
     "site-replace": {"mode": "client-vector", "unit": "client", "adjacency": "replace-one"},
 }
+# The same for the algorithms beside MAML: where they are claimable, with whatever they learn beside the network.
+_PERSON, _SITE = MODES["person"], MODES["site"] | {"inner_lr": 0.3}
+ALGORITHM_MODES = {
+    "glm-reptile": {"algorithm": "reptile", "inner_steps": 3},
+    "glm-reptile-replace": {"algorithm": "reptile", "adjacency": "replace-one"},
+    "glm-softmax-fedavg": {"algorithm": "fedavg", "inner_steps": 2, "loss": "cross-entropy", "classes": CLASSES},
+    "glm-anil": {"algorithm": "anil"},
+    "person-reptile": _PERSON | {"algorithm": "reptile"},
+    "person-anil": _PERSON | {"algorithm": "anil", "inner_max_norm": 1.0, "head": ("0.bias", "2")},
+    "person-imaml": _PERSON | {"algorithm": "imaml", "inner_lr": 0.3},
+    "site-meta-sgd": _SITE | {"algorithm": "meta-sgd"},
+    "site-meta-sgd-layers": _SITE | {"algorithm": "meta-sgd", "rates": "per-tensor", "clipping": "per-layer"},
+    "site-per-fedavg": _SITE | {"algorithm": "per-fedavg"},
+    "site-fedavg": _SITE | {"algorithm": "fedavg", "inner_steps": 5, "inner_rule": "momentum"},
+    "site-squared": _SITE | {"algorithm": "reptile", "loss": "squared", "label_bound": 5.0},
+}
 
 
 def network(outputs=1):
@@ -33,11 +50,12 @@ def network(outputs=1):
 
 
 def mode_schedule(name, clients=4, **changes):
-    plan = small_plan(**(MODES[name] | changes))
+    plan = small_plan(**((MODES | ALGORITHM_MODES)[name] | changes))
     if plan.mode == "bounded-glm":
         return make_schedule(plan, clients=clients, dimension=FEATURES * plan.outputs)
     bound = bind(network(plan.outputs))
-    return make_schedule(plan, clients=clients, dimension=bound.dimension, architecture=bound)
+    dimension = sum(theta_lengths(plan, bound))
+    return make_schedule(plan, clients=clients, dimension=dimension, architecture=bound)
 
 
 def mode_data(schedule, rng, *, units=6):
@@ -45,7 +63,8 @@ def mode_data(schedule, rng, *, units=6):
     plan = schedule.plan
     if plan.unit == "task":
         return tuple(labelled(random_task(rng, FEATURES, 2, 3), plan, rng) for _ in range(units))
-    return labelled(random_task(rng, FEATURES, units, units + 1), plan, rng)
+    support, query = (units, 0) if plan.one_role else (units, units + 1)
+    return labelled(random_task(rng, FEATURES, support, query), plan, rng)
 
 
 def labelled(task, plan, rng):

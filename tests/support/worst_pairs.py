@@ -30,10 +30,15 @@ def worst_theta(schedule):
     saturated and outputs undecided, so that either label gives a gradient of length 0.5 sqrt(5).
     """
     if schedule.architecture is not None:
-        theta = 20 * schedule.architecture.start
-        theta[4 * FEATURES + 4 :] = 0.0
+        theta = schedule.start
+        size = schedule.architecture.dimension
+        theta[:size] *= 20
+        theta[4 * FEATURES + 4 : size] = 0.0
         return theta
     theta = np.zeros(schedule.dimension)
+    if schedule.plan.one_role:  # wrong about label 1 (of softmax: sure of class 0) at every step
+        theta[0] = -50.0 if schedule.plan.loss == "logistic" else 50.0
+        return theta
     theta[0] = math.log(2) if schedule.plan.loss == "logistic" else 50.0
     return theta
 
@@ -49,6 +54,8 @@ def pairs(schedule):
     if plan.unit == "client":
         one, other = task(query=[1.0, 1.0], scale=9.0), task(query=[0.0, 0.0], scale=9.0)
         return {"site": (one, other if plan.adjacency == "replace-one" else task())}
+    if plan.one_role:
+        return {"support": (task([1.0]), task([0.0] if plan.adjacency == "replace-one" else []))}
     scale = 1.0 if plan.mode == "bounded-glm" else 9.0
     replaced = plan.adjacency == "replace-one"
     return {

@@ -6,7 +6,7 @@ integer vectors do. That must never exceed the sensitivity that the noise is sca
 
 import numpy as np
 import pytest
-from mode_runs import MODES, mode_data, mode_schedule
+from mode_runs import ALGORITHM_MODES, MODES, mode_data, mode_schedule
 from small_runs import local_site, simulation_of
 from worst_pairs import pairs, worst_theta
 
@@ -36,7 +36,7 @@ def reproducible(name, **changes):
     return mode_schedule(name, insecure_reproducible=True, **changes)
 
 
-@pytest.mark.parametrize("name", [n for n in MODES if n != "noisy-inner-second"])
+@pytest.mark.parametrize("name", [n for n in MODES | ALGORITHM_MODES if n != "noisy-inner-second"])
 def test_a_unit_moves_the_opened_sum_by_at_most_the_stated_steps(name):
     schedule = reproducible(name)
     stated = schedule.release.l2_sensitivity
@@ -45,7 +45,7 @@ def test_a_unit_moves_the_opened_sum_by_at_most_the_stated_steps(name):
     print(name, {role: round(norm / stated, 3) for role, norm in found.items()})
     assert max(found.values()) <= stated
     assert max(found.values()) > 0.45 * stated
-    if schedule.plan.mode != "bounded-glm":
+    if schedule.plan.mode != "bounded-glm" and schedule.plan.clipping == "flat":
         assert max(found.values()) > 0.99 * stated, "the pair no longer attains the clip"
 
 

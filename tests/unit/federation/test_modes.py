@@ -98,7 +98,7 @@ def test_settings_that_do_not_fit_the_model():
     person = small_plan(**MODES["person"])
     for plan, dimension, architecture, why in [
         (person, 21, None, "needs a network"),
-        (person, 20, bound, "21 parameters"),
+        (person, 20, bound, "learns 21 numbers, not 20"),
         (small_plan(classes=3), 3, None, "3 classes"),
         (small_plan(loss="cross-entropy", classes=3), 4, None, "not 3 rows"),
     ]:
