@@ -11,6 +11,8 @@
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used
     ├── ModelRefused   SFM-114  a network that cannot be run with a guarantee
     ├── AlgorithmRefused SFM-117 a setting of a meta-learning algorithm, or one that it cannot use
+    ├── EngineRefused  SFM-118  an engine that cannot compute this here
+    ├── EngineUnsafe   SFM-119  an engine whose rows may depend on each other, in a run with a guarantee
     ├── StatementRefused SFM-120 a line of the ledger that a site does not countersign
     ├── HeadsDamaged   SFM-121  a site's file of countersigned heads that cannot be read
     ├── AuditRefused   SFM-122  a run that cannot be audited at all
@@ -92,6 +94,18 @@ class AlgorithmRefused(UserError):
     """A setting of a meta-learning algorithm that is out of range, or that the algorithm has no use for."""
 
     code = "SFM-117"
+
+
+class EngineRefused(UserError):
+    """An engine that cannot compute what was asked for, or not on this machine."""
+
+    code = "SFM-118"
+
+
+class EngineUnsafe(UserError):
+    """An engine for which nothing shows that one unit's row is independent of the others, in a private run."""
+
+    code = "SFM-119"
 
 
 class StatementRefused(UserError):

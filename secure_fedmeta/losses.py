@@ -29,7 +29,7 @@ def squared(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         >>> squared(torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 2.0]))
         tensor([1., 0.])
     """
-    return (outputs.reshape(labels.shape) - labels).square()
+    return functional.mse_loss(outputs.reshape(labels.shape), labels, reduction="none")
 
 
 ROW_LOSSES: dict[str, RowLoss] = {"logistic": logistic, "cross-entropy": cross_entropy, "squared": squared}

@@ -46,6 +46,7 @@ from .federation.storage import GroupCommit, claim_folder, refuse_taken, write_p
 from .files import RunFolder, server_beside, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
+from .performance import Performance
 from .plan import Plan
 from .schedule import Schedule, make_schedule
 from .tasks import register, register_persons
@@ -199,6 +200,7 @@ def federate(
     pilot: str = "arrays",
     derived: Collection[str] = (),
     statements: Statements | None = None,
+    performance: Performance | None = None,
 ) -> Run:
     """Run the plan over the sites, each one holding its own records.
 
@@ -214,6 +216,7 @@ def federate(
         pilot: name written into config.toml.
         derived: settings that the pilot works out anew, left out of config.toml.
         statements: what the operator says for the disclosure documents; what is missing there is a named gap.
+        performance: how the sites compute their gradients; changes neither the plan nor any guarantee.
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
@@ -246,7 +249,9 @@ def federate(
         parties = {}
         for number, site in registered.items():
             own = folder.sites / site.name if folder else None
-            parties[number] = LocalSite(number, site.data, schedule, own, disks, credentials=keys.get(number))
+            parties[number] = LocalSite(
+                number, site.data, schedule, own, disks, credentials=keys.get(number), performance=performance
+            )
             closing.callback(parties[number].close)
             if own is not None:
                 site.note(own)

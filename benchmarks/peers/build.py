@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build a peer's own virtual environment under .peers/, apart from the project's: their pins exclude each other.
 
-python benchmarks/peers/build.py flower
+python benchmarks/peers/build.py flower torchopt
 
 Needs a package index that carries the versions in <peer>.txt. A complete environment is left as it is; one that cannot
 be built ends the command with the reason on stderr and a non-zero exit status. Standard library only.
@@ -37,6 +37,11 @@ PEERS = {
         package="flwr==1.42.0",
         loosened=("certifi",),  # root certificates of a network connection, which no benchmark opens
         proof="from flwr.client.mod import secaggplus_mod; from flwr.server.workflow import SecAggPlusWorkflow",
+    ),
+    "torchopt": Peer(
+        package="torchopt==0.7.3",
+        loosened=("functorch",),  # part of torch since 2.0
+        proof="import torchopt; torchopt.MetaSGD; torchopt.extract_state_dict",
     ),
 }
 

@@ -24,16 +24,19 @@ Outputs = Callable[[Tensor, Tensor], Tensor]
 class Part:
     """Rows (T, n, ...), labels (T, n) and weights (T, n): 1 / a task's own count on its rows, 0 on padding.
 
-    The same without the leading T is one task's.
+    The same without the leading T is one task's. `full` says that no row is padding, which saves the mask.
     """
 
     rows: Tensor
     labels: Tensor
     weights: Tensor
+    full: bool = False
 
     def mean(self, outputs: Tensor, row_loss: RowLoss) -> Tensor:
         """Mean loss of each task, (T,). Padding must not turn into NaN: it is cut out, not multiplied by zero."""
         losses = row_loss(outputs, self.labels)
+        if self.full:
+            return losses.mean(-1)
         return (torch.where(self.weights > 0, losses, 0.0) * self.weights).sum(-1)
 
 
@@ -47,6 +50,14 @@ class TaskBatch:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    def part(self, start: int, stop: int) -> TaskBatch:
+        """Tasks from `start` to before `stop`."""
+        support, query = (
+            Part(one.rows[start:stop], one.labels[start:stop], one.weights[start:stop], one.full)
+            for one in (self.support, self.query)
+        )
+        return TaskBatch(support, query, self.sizes[start:stop])
 
     def __repr__(self) -> str:
         return f"TaskBatch(<{len(self)} tasks>)"
@@ -71,12 +82,19 @@ class TaskBatch:
         most = sizes.amax(0).tolist() if slots is None else slots
         if (sizes > torch.tensor(most)).any():
             raise ValueError(f"a task has more rows than its {tuple(most)} slots")
-        support = _part([(task.support_rows, task.support_labels) for task in tasks], most[0], dtype)
-        query = _part([(task.query_rows, task.query_labels) for task in tasks], most[1], dtype)
+        # With public slots the mask is always there: which kernels run must not tell how many rows there are.
+        full = [slots is None and bool(most[role]) and bool((sizes[:, role] == most[role]).all()) for role in (0, 1)]
+        support = _part([(task.support_rows, task.support_labels) for task in tasks], most[0], dtype, full[0])
+        query = _part([(task.query_rows, task.query_labels) for task in tasks], most[1], dtype, full[1])
         return cls(support, query, sizes)
 
 
-def _part(roles: Sequence[tuple[np.ndarray, np.ndarray]], slots: int, dtype: torch.dtype) -> Part:
+def _part(
+    roles: Sequence[tuple[np.ndarray, np.ndarray]],
+    slots: int,
+    dtype: torch.dtype,
+    full: bool,
+) -> Part:
     shape = next((rows.shape[1:] for rows, labels in roles if len(labels)), roles[0][0].shape[1:])
     filled, marks = np.zeros((len(roles), slots, *shape)), np.zeros((len(roles), slots))
     weights = np.zeros((len(roles), slots))
@@ -86,8 +104,8 @@ def _part(roles: Sequence[tuple[np.ndarray, np.ndarray]], slots: int, dtype: tor
             if rows.shape[1:] != shape:
                 raise ValueError(f"rows of shapes {shape} and {rows.shape[1:]} in one batch")
             filled[place, :count], marks[place, :count], weights[place, :count] = rows, labels, 1.0 / count
-    tensors = [torch.from_numpy(array).to(dtype) for array in (filled, marks, weights)]
-    return Part(*tensors)
+    given, marked, weighed = (torch.from_numpy(array).to(dtype) for array in (filled, marks, weights))
+    return Part(given, marked, weighed, full)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

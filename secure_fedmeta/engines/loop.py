@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..algorithms.core import Algorithm, tape_grad
 from ..losses import ROW_LOSSES
@@ -27,6 +28,7 @@ class LoopEngine:
         architecture: the network, bound and checked.
         loss: a key of `losses.ROW_LOSSES`.
         algorithm: what a task contributes.
+        dtype: what it computes in.
 
     Example:
         >>> from secure_fedmeta.algorithms.inner import GradientSteps
@@ -39,8 +41,11 @@ class LoopEngine:
         [[-0.2005, -0.2005, -0.2005]]
     """
 
-    def __init__(self, architecture: Architecture, algorithm: Algorithm, *, loss: str) -> None:
-        self._architecture = architecture
+    def __init__(
+        self, architecture: Architecture, algorithm: Algorithm, *, loss: str, dtype: torch.dtype = torch.float64
+    ) -> None:
+        self._architecture = architecture if dtype == torch.float64 else architecture.of_type(dtype)
+        self._dtype = dtype
         self._algorithm = algorithm
         self._row_loss = ROW_LOSSES[loss]
 
@@ -48,8 +53,8 @@ class LoopEngine:
         """What each task adds to the sum, (tasks, D); without query rows zeros, a broken one NaN."""
 
         def of(task: Task) -> torch.Tensor:
-            losses = _OneTask(self._loss_of, task)
-            return self._algorithm.contribution(_tensor(theta), losses, tape_grad)
+            losses = _OneTask(self._loss_of, task, self._tensor)
+            return self._algorithm.contribution(self._tensor(theta), losses, tape_grad)
 
         return self._rows(len(theta), len(tasks), lambda index: of(tasks[index]))
 
@@ -57,7 +62,7 @@ class LoopEngine:
         """The network's parameters after each task's adaptation, (tasks, P); a broken one NaN."""
 
         def of(task: Task) -> torch.Tensor:
-            return self._algorithm.adapt(_tensor(theta), _OneTask(self._loss_of, task), tape_grad)
+            return self._algorithm.adapt(self._tensor(theta), _OneTask(self._loss_of, task, self._tensor), tape_grad)
 
         return self._rows(self._architecture.dimension, len(tasks), lambda index: of(tasks[index]))
 
@@ -65,8 +70,8 @@ class LoopEngine:
         """One gradient of the loss a row, (n, P); a broken one is NaN."""
 
         def of(i: int) -> torch.Tensor:
-            row, label = _tensor(rows[i : i + 1]), _tensor(labels[i : i + 1])
-            return tape_grad(lambda at: self._loss_of(at, row, label))(_tensor(theta))
+            row, label = self._tensor(rows[i : i + 1]), self._tensor(labels[i : i + 1])
+            return tape_grad(lambda at: self._loss_of(at, row, label))(self._tensor(theta))
 
         return self._rows(len(theta), len(rows), of)
 
@@ -74,9 +79,9 @@ class LoopEngine:
         """Hessian of each row's loss times `vector`, (n, P): the gradient of the gradient's product with it."""
 
         def of(i: int) -> torch.Tensor:
-            row, label = _tensor(rows[i : i + 1]), _tensor(labels[i : i + 1])
+            row, label = self._tensor(rows[i : i + 1]), self._tensor(labels[i : i + 1])
             slope = tape_grad(lambda at: self._loss_of(at, row, label))
-            return tape_grad(lambda at: slope(at) @ _tensor(vector))(_tensor(theta))
+            return tape_grad(lambda at: slope(at) @ self._tensor(vector))(self._tensor(theta))
 
         return self._rows(len(theta), len(rows), of)
 
@@ -84,10 +89,15 @@ class LoopEngine:
         found = np.full((count, width), np.nan)
         for index in range(count):
             try:
-                found[index] = unit(index).detach().numpy()
+                with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+                    found[index] = unit(index).detach().numpy()
             except Exception:  # noqa: BLE001, S112 - whatever a network raises on one unit's rows must not end a round
                 continue  # stays NaN, counts as zero
         return found
+
+    def _tensor(self, values: Float) -> torch.Tensor:
+        """A copy in fresh memory: how an array is aligned can change how it is summed."""
+        return torch.from_numpy(np.array(values, dtype=np.float64)).to(self._dtype).clone()
 
     def _loss_of(self, flat: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         if not len(labels):
@@ -98,10 +108,15 @@ class LoopEngine:
 class _OneTask:
     """The losses of one task, from copies of its rows."""
 
-    def __init__(self, loss: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor], task: Task) -> None:
+    def __init__(
+        self,
+        loss: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+        task: Task,
+        tensor: Callable[[Float], torch.Tensor],
+    ) -> None:
         self._loss = loss
-        self._support = _tensor(task.support_rows), _tensor(task.support_labels)
-        self._query = _tensor(task.query_rows), _tensor(task.query_labels)
+        self._support = tensor(task.support_rows), tensor(task.support_labels)
+        self._query = tensor(task.query_rows), tensor(task.query_labels)
 
     def support(self, at: torch.Tensor) -> torch.Tensor:
         return self._loss(at, *self._support)
@@ -112,8 +127,3 @@ class _OneTask:
     def every(self, at: torch.Tensor) -> torch.Tensor:
         s, q = len(self._support[1]), len(self._query[1])
         return (s * self.support(at) + q * self.query(at)) / max(s + q, 1)
-
-
-def _tensor(values: Float) -> torch.Tensor:
-    """A copy in fresh memory: how an array is aligned can change how it is summed."""
-    return torch.from_numpy(np.array(values, dtype=np.float64)).clone()

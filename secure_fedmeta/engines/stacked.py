@@ -2,74 +2,59 @@
 """Many tasks in one autograd pass: parameters (T, P) as a leaf, batched products, and the sum of independent losses.
 
 The gradient of that sum by row t of the leaf is task t's own gradient, of any order, ready for clipping; no
-`torch.func` and no warm-up. Each kind of layer needs a batched form here; a network with another one is refused by
-`batched_outputs` and goes to another engine.
+`torch.func` and no warm-up. Each kind of layer needs a batched form (`traced`); a network with another one is refused
+and goes to another engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
 
 from ..algorithms.core import Algorithm, tape_grad
-from ..errors import ModelRefused
-from ..losses import ROW_LOSSES
 from ..parameters import Architecture
-from ..tasks import Task
 from .batch import BatchLosses, Outputs, TaskBatch
+from .batched import BatchedEngine, Unit
+from .traced import layer_of
 
 Tensor = torch.Tensor
-Parts = dict[str, Tensor]
-Layer = Callable[[Parts, Tensor], Tensor]
-
-_ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus, nn.Identity)
 
 
-class StackedEngine:
+class StackedEngine(BatchedEngine):
     """Per-task vectors of a network that stacks.
 
     Raises:
         ModelRefused: a layer without a batched form.
 
     Example:
+        >>> import numpy as np
         >>> from secure_fedmeta.algorithms.inner import GradientSteps
         >>> from secure_fedmeta.algorithms.maml import Maml
         >>> from secure_fedmeta.parameters import bind
-        >>> engine = StackedEngine(bind(nn.Linear(2, 1)), Maml(GradientSteps(lr=0.5, count=1)), loss="logistic")
+        >>> from secure_fedmeta.tasks import Task
+        >>> maml = Maml(GradientSteps(lr=0.5, count=1))
+        >>> engine = StackedEngine(bind(torch.nn.Linear(2, 1)), maml, loss="logistic")
         >>> one = np.ones((1, 2))
         >>> engine.contributions(np.zeros(3), [Task(one, np.ones(1), one, np.ones(1))]).round(4).tolist()
         [[-0.2005, -0.2005, -0.2005]]
     """
 
     def __init__(
-        self, architecture: Architecture, algorithm: Algorithm, *, loss: str, dtype: torch.dtype = torch.float64
+        self,
+        architecture: Architecture,
+        algorithm: Algorithm,
+        *,
+        loss: str,
+        dtype: torch.dtype = torch.float64,
+        chunk: int | None = None,
+        slots: tuple[int, int] | None = None,
     ) -> None:
+        super().__init__(architecture, algorithm, loss=loss, dtype=dtype, chunk=chunk, slots=slots)
         self._outputs = batched_outputs(architecture)
-        self._algorithm = algorithm
-        self._row_loss = ROW_LOSSES[loss]
-        self._dtype = dtype
 
-    def of_batch(self, theta: Tensor, batch: TaskBatch) -> Tensor:
-        """What each task of a batch adds to the sum: (D,) or (T, D) to (T, D)."""
+    def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
+        """The unit of every task: theta (D,) or (T, D) to (T, ...)."""
         stacked = theta.expand(len(batch), -1) if theta.dim() == 1 else theta
-        return self._algorithm.contribution(stacked, self._losses(batch), tape_grad).detach()
-
-    def adapt_batch(self, theta: Tensor, batch: TaskBatch) -> Tensor:
-        """The network's parameters after each task's adaptation: (D,) or (T, D) to (T, P)."""
-        stacked = theta.expand(len(batch), -1) if theta.dim() == 1 else theta
-        return self._algorithm.adapt(stacked, self._losses(batch), tape_grad).detach()
-
-    def contributions(self, theta: NDArray[np.float64], tasks: Sequence[Task]) -> NDArray[np.float64]:
-        """What each task adds to the sum, (tasks, D)."""
-        batch = TaskBatch.of(tasks, dtype=self._dtype)
-        return self.of_batch(torch.from_numpy(theta).to(self._dtype), batch).double().numpy()
-
-    def _losses(self, batch: TaskBatch) -> BatchLosses:
-        return BatchLosses(batch, self._outputs, self._row_loss)
+        return unit(stacked, BatchLosses(batch, self._outputs, self.row_loss), tape_grad)
 
 
 def batched_outputs(architecture: Architecture) -> Outputs:
@@ -79,6 +64,7 @@ def batched_outputs(architecture: Architecture) -> Outputs:
         ModelRefused: a layer without a batched form.
 
     Example:
+        >>> from torch import nn
         >>> from secure_fedmeta.parameters import bind
         >>> net = bind(nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1)))
         >>> rows, theta = torch.rand(3, 5, 2, dtype=torch.float64), net.start_tensor()
@@ -86,41 +72,22 @@ def batched_outputs(architecture: Architecture) -> Outputs:
         >>> torch.allclose(stacked[1], net.outputs(theta, rows[1]))
         True
     """
-    layer = _layer(architecture.skeleton, "")
+    layer = layer_of(architecture.skeleton)
+    named = tuple(zip(architecture.names, architecture.shapes, strict=True))
+    lengths = list(architecture.lengths)
+    # Parameters that are not learned are the same for every task.
+    frozen = {
+        name: one.detach() for name, one in architecture.skeleton.named_parameters() if name not in architecture.names
+    }
 
     def outputs(at: Tensor, rows: Tensor) -> Tensor:
-        parts = torch.split(at, list(architecture.lengths), dim=-1)
-        named = {
-            name: part.reshape(len(at), *shape)
-            for name, part, shape in zip(architecture.names, parts, architecture.shapes, strict=True)
+        count = len(at)
+        parts = {
+            name: part.view(count, *shape)
+            for (name, shape), part in zip(named, torch.split(at, lengths, dim=-1), strict=True)
         }
-        return layer(named, rows)
+        parts |= {name: one.to(at.dtype).expand(count, *one.shape) for name, one in frozen.items()}
+        out: Tensor = layer(parts, rows)
+        return out
 
     return outputs
-
-
-def _layer(module: nn.Module, prefix: str) -> Layer:
-    if isinstance(module, nn.Sequential):
-        layers = [_layer(part, f"{prefix}{name}.") for name, part in module.named_children()]
-
-        def run(parts: Parts, rows: Tensor) -> Tensor:
-            for layer in layers:
-                rows = layer(parts, rows)
-            return rows
-
-        return run
-    if isinstance(module, nn.Linear):
-        weight, bias = f"{prefix}weight", f"{prefix}bias" if module.bias is not None else None
-
-        def linear(parts: Parts, rows: Tensor) -> Tensor:
-            turned = parts[weight].transpose(1, 2)
-            if bias is None:
-                return torch.bmm(rows, turned)
-            return torch.baddbmm(parts[bias].unsqueeze(1), rows, turned)
-
-        return linear
-    if isinstance(module, _ELEMENTWISE):
-        return lambda _, rows: module(rows)
-    if isinstance(module, nn.Flatten) and module.start_dim == 1:
-        return lambda _, rows: rows.flatten(2)
-    raise ModelRefused(f"{type(module).__name__} has no batched form", "model", "use engine vmap, loop or auto")

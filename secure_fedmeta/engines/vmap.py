@@ -6,57 +6,68 @@ Attention must run with its mathematical form (the fused kernels have no second 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from functools import cached_property
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.func import grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..algorithms.core import Algorithm
-from ..losses import ROW_LOSSES
+from ..errors import ModelRefused
+from ..losses import RowLoss
 from ..parameters import Architecture
-from ..tasks import Task
 from .batch import BatchLosses, Part, TaskBatch
+from .batched import BatchedEngine, Unit
 
 Tensor = torch.Tensor
 
 
-class VmapEngine:
-    """Per-task vectors of a network that `torch.func.vmap` takes, `chunk` tasks at a time (all of them at None)."""
+class VmapEngine(BatchedEngine):
+    """Per-task vectors of a network that `torch.func.vmap` takes.
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        algorithm: Algorithm,
-        *,
-        loss: str,
-        dtype: torch.dtype = torch.float64,
-        chunk: int | None = None,
-    ) -> None:
-        self._architecture = architecture.of_type(dtype)
-        self._algorithm = algorithm
-        self._row_loss = ROW_LOSSES[loss]
-        self._dtype = dtype
-        self._chunk = chunk
+    Raises:
+        ModelRefused: (when called) the network is one that it does not take.
+    """
 
-    def of_batch(self, theta: Tensor, batch: TaskBatch) -> Tensor:
-        """What each task of a batch adds to the sum: (D,) or (T, D) to (T, D)."""
+    def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
+        """The unit of every task: theta (D,) or (T, D) to (T, ...)."""
+        try:
+            with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+                # A layer without a rule for vmap is run task by task, with a warning.
+                warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                return vectorised(unit, self.network, self.row_loss, theta, batch)
+        except (RuntimeError, NotImplementedError) as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelRefused(
+                f"torch.func fails on it: {said[:160]}", "engine vmap", "use engine stacked, loop or auto"
+            ) from None
 
-        def one(at: Tensor, s: Tensor, sl: Tensor, sw: Tensor, q: Tensor, ql: Tensor, qw: Tensor, n: Tensor) -> Tensor:
-            task = TaskBatch(Part(s, sl, sw), Part(q, ql, qw), n)
-            losses = BatchLosses(task, self._architecture.outputs, self._row_loss)
-            return self._algorithm.contribution(at, losses, grad)
+    @cached_property
+    def network(self) -> Architecture:
+        """The network in the engine's own type."""
+        return self.architecture.of_type(self.dtype)
 
-        support, query = batch.support, batch.query
-        arrays = (support.rows, support.labels, support.weights, query.rows, query.labels, query.weights, batch.sizes)
-        places = (None if theta.dim() == 1 else 0, *[0] * len(arrays))
-        with sdpa_kernel(SDPBackend.MATH):
-            found: Tensor = vmap(one, in_dims=places, chunk_size=self._chunk)(theta, *arrays)
-        return found.detach()
 
-    def contributions(self, theta: NDArray[np.float64], tasks: Sequence[Task]) -> NDArray[np.float64]:
-        """What each task adds to the sum, (tasks, D)."""
-        batch = TaskBatch.of(tasks, dtype=self._dtype)
-        return self.of_batch(torch.from_numpy(theta).to(self._dtype), batch).double().numpy()
+def tensors_of(batch: TaskBatch) -> tuple[Tensor, ...]:
+    """All tensors of a batch, in the order of `batch_of`."""
+    s, q = batch.support, batch.query
+    return s.rows, s.labels, s.weights, q.rows, q.labels, q.weights, batch.sizes
+
+
+def batch_of(tensors: Sequence[Tensor], full: tuple[bool, bool]) -> TaskBatch:
+    """Inverse of `tensors_of`; `full` says which part has no padding."""
+    s, sl, sw, q, ql, qw, sizes = tensors
+    return TaskBatch(Part(s, sl, sw, full[0]), Part(q, ql, qw, full[1]), sizes)
+
+
+def vectorised(unit: Unit, network: Architecture, row_loss: RowLoss, theta: Tensor, batch: TaskBatch) -> Tensor:
+    """One task's unit by `torch.func.grad`, vectorised over the tasks."""
+    full = batch.support.full, batch.query.full
+
+    def one(at: Tensor, *tensors: Tensor) -> Tensor:
+        return unit(at, BatchLosses(batch_of(tensors, full), network.outputs, row_loss), grad)
+
+    arrays = tensors_of(batch)
+    found: Tensor = vmap(one, in_dims=(None if theta.dim() == 1 else 0, *[0] * len(arrays)))(theta, *arrays)
+    return found

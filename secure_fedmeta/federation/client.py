@@ -22,6 +22,7 @@ from fedmeta_privacy.surplus import samplers
 
 from ..clip_plan import within_reach
 from ..entropy import noise_key
+from ..performance import Performance
 from ..schedule import Schedule
 from . import plain
 from .contribution import Data, check_data, contribution_of
@@ -62,6 +63,7 @@ class SiteClient:
         heads: Sequence[Head] = (),
         begun: Collection[int] = frozenset(),
         entropy: Entropy = os.urandom,
+        performance: Performance | None = None,
     ) -> None:
         """Hold registered records (one task, or one a person); nothing is sent before an announcement arrives.
 
@@ -76,7 +78,8 @@ class SiteClient:
         self.client_id = client_id
         self.budget = budget
         self._task = data
-        self._contribution = contribution_of(schedule, data)
+        self._performance = performance or Performance()
+        self._contribution = contribution_of(schedule, data, self._performance)
         self._schedule = schedule
         self._credentials = credentials
         self._seen_sessions = seen_sessions
@@ -191,11 +194,13 @@ class SiteClient:
             charge = (self.budget.charge(round=session.parameters.round, shift=schedule.floor_shift),)
             key, commitment = noise_key(self._entropy)
             words = Keystream(key).words
-        steps = self._release(self._contribution.units(theta, words), words)
+        with self._performance.on_threads():
+            steps = self._release(self._contribution.units(theta, words), words)
         if schedule.surplus is not None:
             own, dimension = schedule.surplus, schedule.length
             steps = steps + own_parts(own, seeds, session=session.session, dimension=dimension)
-        steps = self._contribution.finish(steps, words)
+        with self._performance.on_threads():
+            steps = self._contribution.finish(steps, words)
         vector = schedule.encoding.to_ring(steps)
         if not schedule.masked:
             self._session = None

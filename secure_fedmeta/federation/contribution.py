@@ -13,6 +13,7 @@ from fedmeta_privacy.sensitivity import check_model
 
 from ..algorithms.glm import displacement, logistic, softmax
 from ..engines import Engine
+from ..performance import Performance, site_engine
 from ..schedule import Schedule
 from ..tasks import Task, check_task, check_tasks
 
@@ -59,35 +60,38 @@ class Persons(_Plain):
 
     def __init__(self, engine: Engine, tasks: tuple[Task, ...]) -> None:
         self._engine = engine
-        self._tasks = tuple(task for task in tasks if len(task.support_labels) + len(task.query_labels))
+        self._tasks = tasks  # each in its registered slot
+        self._present = np.array([len(task.support_labels) + len(task.query_labels) > 0 for task in tasks], dtype=bool)
 
     def units(self, theta: Float, words: Words | None) -> Float:  # noqa: ARG002
         """One row a task; none for a task without any record, which is an empty slot and not a unit within the norm."""
         check_model(theta)
-        return self._engine.contributions(theta, self._tasks)
+        rows: Float = self._engine.contributions(theta, self._tasks)[self._present]
+        return rows
 
 
-def contribution_of(schedule: Schedule, data: Data) -> Contribution:
-    """What the site's mode makes of its registered records."""
+def contribution_of(schedule: Schedule, data: Data, performance: Performance | None = None) -> Contribution:
+    """What the site's mode makes of its registered records; `performance` says how, and changes no guarantee."""
     plan = schedule.plan
     if plan.mode == "bounded-glm" and isinstance(data, Task):
         return ClosedForm(schedule, data)
-    engine = engine_of(schedule)
+    tasks = (data,) if isinstance(data, Task) else data
+    columns = tasks[0].query_rows.shape[1:] if tasks else (1,)
+    engine = engine_of(schedule, performance or Performance(), columns)
     if plan.mode == "noisy-inner" and isinstance(data, Task):
         from ..algorithms.noisy_inner import NoisyInner
 
         return NoisyInner(schedule, engine, data)
-    return Persons(engine, (data,) if isinstance(data, Task) else data)
+    return Persons(engine, tasks)
 
 
-def engine_of(schedule: Schedule) -> Engine:
-    """The engine that computes a network's gradients."""
+def engine_of(schedule: Schedule, performance: Performance, shape: tuple[int, ...]) -> Engine:
+    """The engine that computes a network's gradients, for rows of this shape."""
     from ..algorithms.planned import algorithm_of
-    from ..engines.loop import LoopEngine
 
     plan, architecture = schedule.plan, schedule.architecture
     assert architecture is not None  # `make_schedule` saw to it
-    return LoopEngine(architecture, algorithm_of(plan, architecture), loss=plan.loss)
+    return site_engine(plan, architecture, algorithm_of(plan, architecture), performance, shape)
 
 
 def check_data(schedule: Schedule, data: Data, *, site: str) -> None:

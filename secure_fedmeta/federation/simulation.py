@@ -21,6 +21,7 @@ from fedmeta_privacy.errors import JournalRolledBack, PrivacyError
 
 from ..entropy import site_entropy
 from ..errors import RemoteRefusal, RunError, StatementRefused
+from ..performance import Performance
 from ..schedule import Schedule
 from .client import SiteClient
 from .contribution import Data
@@ -71,6 +72,7 @@ class LocalSite:
         disks: GroupCommit | None = None,
         *,
         credentials: Credentials | None = None,
+        performance: Performance | None = None,
     ) -> None:
         """Make the site; `disks` is shared by the sites of one process. Signed rounds need `credentials`."""
         limit = schedule.limit if schedule.scale is not None else 0.0
@@ -90,6 +92,7 @@ class LocalSite:
                 seed=schedule.plan.seed,
                 insecure_reproducible=schedule.plan.insecure_reproducible,
             ),
+            performance=performance,
         )
 
     def receive(self, message: bytes) -> Step:

@@ -33,10 +33,16 @@ from numpy.typing import NDArray
 from fedmeta_crypto import Keystream
 from fedmeta_privacy import accountant
 from fedmeta_privacy.calibration import SAMPLER_VARIATION
-from fedmeta_privacy.claims import Adjacency
 from fedmeta_privacy.clipping import AdaptiveClip, Clipping, clip, l2_sensitivity
 from fedmeta_privacy.encoding import IntegerEncoding, choose_step
-from fedmeta_privacy.events import DiscreteGaussianSum, Event, Gaussian, PoissonDiscreteGaussianSum, PoissonGaussian
+from fedmeta_privacy.events import (
+    DiscreteGaussianSum,
+    Event,
+    Gaussian,
+    PoissonDiscreteGaussianSum,
+    PoissonGaussian,
+    Repeated,
+)
 from fedmeta_privacy.noise import DiscreteGaussian
 
 from ..engines.batch import TaskBatch
@@ -68,7 +74,8 @@ class ClientLevel:
         sampling_probability: q.
         clipping: of a client's contribution; `AdaptiveClip` follows the norms.
         noise: "normal" in simulation, "discrete" exact.
-        multiplier: noise over sensitivity; `calibrated` finds the smallest that meets the target.
+    Raises:
+        TrainingRefused: a setting out of range.
     """
 
     epsilon: float
@@ -91,6 +98,12 @@ class ClientLevel:
             self.sampling_probability,
             rounds,
         )
+
+    def unsampled(self, multiplier: float, *, population: int, dimension: int) -> Event:
+        """What view `server` sees of one round, of a client that was drawn."""
+        if self.noise == "normal":
+            return Gaussian(multiplier)
+        return self.discrete(multiplier, population=population, dimension=dimension).event
 
     def discrete(self, multiplier: float, *, population: int, dimension: int) -> _Discrete:
         """Steps, scale and event of a sum of rounded rows, `multiplier` times the rounded sensitivity."""
@@ -197,6 +210,11 @@ def train_privately(
     n, width = len(population), len(theta)
     multiplier = level.multiplier(rounds=outer.rounds, population=n, dimension=width)
     events = level.event(multiplier, rounds=outer.rounds, population=n, dimension=width)
+
+    def known(rounds: int) -> list[Event]:
+        each = level.unsampled(multiplier, population=n, dimension=width)
+        return [Repeated(each, rounds)] if rounds else []
+
     coins = np.random.default_rng([seed, 1])
     noisy = _noisy_sum(level, multiplier, population=n, dimension=width, seed=seed)
     rule, state, norms = level.clipping, outer.begin(theta), []
@@ -223,17 +241,10 @@ def train_privately(
         state.released,
         multiplier,
         accountant.epsilon([events], level.delta),
-        _known(multiplier, outer.rounds, level.delta),
-        _known(multiplier, most, level.delta),
+        accountant.epsilon(known(outer.rounds), level.delta),
+        accountant.epsilon(known(most), level.delta),
         tuple(norms),
     )
-
-
-def _known(multiplier: float, rounds: int, delta: float) -> accountant.Epsilon:
-    """Without sampling. A discrete sum's own shift is a little larger than that of its multiplier: charged by 2^-9."""
-    if not rounds:
-        return accountant.epsilon([], delta)
-    return accountant.epsilon([Gaussian(multiplier * (1 - 2.0**-9), rounds, Adjacency.SLOT)], delta)
 
 
 def _noisy_sum(
