@@ -136,3 +136,33 @@ class BaselineRefused(UserError):
     """A setting of a baseline that is out of range."""
 
     code = "SFM-147"
+
+
+class DataRefused(UserError):
+    """Records of a simulated population that no round can be made of."""
+
+    code = "SFM-140"
+
+
+class CohortRefused(UserError):
+    """A way to draw cohorts that cannot be had, or nothing is proved for."""
+
+    code = "SFM-141"
+
+
+class CheckpointDamaged(UserError):
+    """A checkpoint that cannot be read, was edited, or belongs to another run."""
+
+    code = "SFM-142"
+
+
+class CheckpointRolledBack(UserError):
+    """A checkpoint or journal older than what was done since."""
+
+    code = "SFM-143"
+
+
+class RoundRefused(UserError):
+    """A simulated round that cannot be had."""
+
+    code = "SFM-144"
