@@ -13,6 +13,7 @@ the noise from an ordinary generator, which is for simulation, `discrete` draws 
 
 import argparse
 import json
+import math
 import os
 import statistics
 import time
@@ -80,7 +81,7 @@ def algorithm_of(name, net, options):
 def batch_of(x, y, z, w):
     def part(rows, labels):
         rows, labels = (torch.tensor(one, dtype=torch.float32) for one in (rows, labels[..., 0]))
-        return Part(rows, labels, torch.full_like(labels, 1 / labels.shape[1]))
+        return Part(rows, labels, torch.full_like(labels, 1 / labels.shape[1]), full=True)
 
     support, query = part(x, y), part(z, w)
     return TaskBatch(support, query, torch.tensor([[x.shape[1], z.shape[1]]]).expand(len(x), 2))
@@ -126,7 +127,8 @@ def one_seed(options, seed, say):
     net = network(seed)
     algorithm = algorithm_of(options.algorithm, net, options)
     plain = algorithm.members[0] if isinstance(algorithm, Blend) else algorithm
-    engine = ENGINES[options.engine](net, algorithm, loss="squared", dtype=torch.float32)
+    most = 256 if options.epsilon is not None else None  # cohorts vary: one compiled shape for all of them
+    engine = ENGINES[options.engine](net, algorithm, loss="squared", dtype=torch.float32, chunk=most)
     theta = algorithm.start(net).float()
     outer = Outer(
         rounds=options.rounds,
@@ -176,6 +178,9 @@ def summary(options, runs):
     mse, spread = {}, {}
     for count in STEPS:
         means = [run["scores"][count].mean for run in runs]
+        if not all(map(math.isfinite, means)):  # said, not averaged away
+            mse[str(count)], spread[str(count)] = {"mean": None, "median": None}, None
+            continue
         mse[str(count)] = {
             "mean": statistics.fmean(means),
             "median": statistics.fmean(run["scores"][count].median for run in runs),
@@ -205,7 +210,7 @@ def defaults(name, shots, epsilon):
     base |= {"first_step_weight": 0.0, "regularization": 2.0, "tail": 0.0, "beta2": 0.999, "engine": "compiled"}
     base |= {"outer": "adam", "clip": 1.0, "quantile": 0.5, "q": Q, "warmup": 0.02}
     if epsilon is not None:
-        base |= {"rounds": 1500, "tail": 0.2, "beta2": 0.99, "engine": "stacked"}
+        base |= {"rounds": 1500, "tail": 0.2, "beta2": 0.99, "outer_lr": 5e-3}
     return base
 
 

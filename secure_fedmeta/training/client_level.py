@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -53,6 +53,7 @@ from .outer import Outer
 
 Tensor = torch.Tensor
 Float = NDArray[np.float64]
+_BLOCK = 32
 
 
 class Population(Protocol):
@@ -223,10 +224,10 @@ def train_privately(
     for number in range(outer.rounds):
         drawn = np.flatnonzero(coins.random(n) < level.sampling_probability)
         taken[drawn] += 1
-        rows = np.zeros((0, width))
+        rows = torch.zeros(0, width)
         if len(drawn):
-            rows = engine.of_batch(state.theta, population.batch(drawn, number)).double().numpy()
-        total = noisy(clip(rows, rule).values)
+            rows = engine.of_batch(state.theta, population.batch(drawn, number))
+        total = noisy(clip(part.double().numpy(), rule).values for part in rows.split(_BLOCK))
         if isinstance(rule, AdaptiveClip):
             norms.append(rule.clip_norm)
             gradient, count = rule.split(total)
@@ -249,19 +250,29 @@ def train_privately(
 
 def _noisy_sum(
     level: ClientLevel, multiplier: float, *, population: int, dimension: int, seed: int
-) -> Callable[[Float], Float]:
+) -> Callable[[Iterable[Float]], Float]:
+    """From blocks of clipped rows to the noisy sum; blocks of a few rows stay in the cache."""
+    width = dimension + level.clipping.extra_coordinates
     if level.noise == "normal":
         deviation = multiplier * level.sensitivity(population, dimension)
         rng = np.random.default_rng([seed, 2])
-        return lambda rows: rows.sum(axis=0) + rng.normal(0.0, deviation, rows.shape[1])
+
+        def normal(blocks: Iterable[Float]) -> Float:
+            total = rng.normal(0.0, deviation, width)
+            for rows in blocks:
+                total = total + rows.sum(axis=0)
+            return total
+
+        return normal
     made = level.discrete(multiplier, population=population, dimension=dimension)
     noise, encoding = DiscreteGaussian(made.scale), made.encoding
 
-    def discrete(rows: Float) -> Float:
+    def discrete(blocks: Iterable[Float]) -> Float:
         key, _ = noise_key(os.urandom)
         steps = noise.sample(encoding.dimension, Keystream(key).words)
-        for row in rows:
-            steps = steps + encoding.encode(row)
+        for rows in blocks:
+            for row in rows:
+                steps = steps + encoding.encode(row)
         return encoding.decode(steps)
 
     return discrete

@@ -112,12 +112,13 @@ def evaluate(
 
 
 def accuracy(outputs: Tensor, batch: TaskBatch) -> Tensor:
-    """Share of each task's query rows that are classified rightly, (T,); NaN where an output is not finite."""
+    """Share of each task's query rows that are classified rightly, (T,); NaN where an output is not finite.
+
+    Shapes: outputs (T, n, C); of one output its sign is the class.
+    """
     part = batch.query
-    flat = outputs.squeeze(-1) if outputs.shape[-1] == 1 else None
-    guessed = (flat > 0).to(outputs.dtype) if flat is not None else outputs.argmax(-1).to(outputs.dtype)
-    right = (guessed == part.labels).to(outputs.dtype)
-    known = torch.isfinite(outputs).all(-1)
-    return (torch.where(known | (part.weights == 0), right, torch.nan) * part.weights).nansum(-1).where(
-        (known | (part.weights == 0)).all(-1), torch.tensor(torch.nan, dtype=outputs.dtype)
-    )
+    single = outputs.shape[-1] == 1
+    guessed = outputs.squeeze(-1) > 0 if single else outputs.argmax(-1)
+    right = (guessed.to(part.labels.dtype) == part.labels).to(outputs.dtype)
+    broken = ~torch.isfinite(outputs).all(-1) & (part.weights > 0)
+    return torch.where(broken.any(-1), torch.nan, (right * part.weights).sum(-1))
