@@ -114,7 +114,7 @@ class ClientLevel:
         return _Discrete(encoding, encoding.l2_sensitivity(before), multiplier)
 
     def sensitivity(self, population: int, dimension: int) -> float:
-        """How far zeroing one client out moves the float64 sum, whoever else is drawn: arithmetic of N rows included."""
+        """How far zeroing one client out moves the float64 sum, whoever is drawn; arithmetic of N rows included."""
         return l2_sensitivity(self.clipping, slots=population, dimension=dimension)
 
     def multiplier(self, *, rounds: int, population: int, dimension: int) -> float:

@@ -28,7 +28,7 @@ class Outer:
         warmup: share of the rounds in which the rate rises linearly.
         decay: "cosine" to zero (Loshchilov and Hutter 2017, arXiv 1608.03983v5, one period), or "none".
         betas: Adam's.
-        tail_average: share of the last iterates whose mean is the result (Polyak and Juditsky 1992); 0 for the last one.
+        tail_average: share of the last iterates whose mean is the result (Polyak and Juditsky 1992); 0: the last one.
     Raises:
         TrainingRefused: a setting out of range.
 
@@ -50,7 +50,9 @@ class Outer:
         if self.rounds < 1 or not (math.isfinite(self.lr) and self.lr > 0) or not shares:
             raise TrainingRefused(f"{self} is out of range", "outer", "use rounds >= 1, lr > 0 and shares in [0, 1)")
         if self.rule not in ("adam", "sgd") or self.decay not in ("cosine", "none"):
-            raise TrainingRefused(f"rule {self.rule!r} or decay {self.decay!r}", "outer", "use adam or sgd; cosine or none")
+            raise TrainingRefused(
+                f"rule {self.rule!r} or decay {self.decay!r}", "outer", "use adam or sgd; cosine or none"
+            )
 
     def rate(self, done: int) -> float:
         """The rate of the step after `done` ones."""

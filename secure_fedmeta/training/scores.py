@@ -94,8 +94,12 @@ def evaluate(
     """Adapt to each task's support rows, score on its query rows; by number of steps.
 
     Args:
+        architecture: the network.
+        algorithm: whose inner steps adapt.
         theta: what was learned, (D,); of learned rates too.
         batch: test tasks in theta's type.
+        loss: a key of `losses.ROW_LOSSES`.
+        steps: after how many to score.
         score: "loss", the mean over a task's rows; "accuracy", the share of rows whose largest output (of one output,
             its sign) is the label.
     """
@@ -107,7 +111,9 @@ def evaluate(
         network = stacked[:, : architecture.dimension]
         at = network if stepped is None else stepped.adapt(stacked, losses, tape_grad).detach()
         with torch.no_grad():
-            found[count] = Score.of(losses.query(at) if score == "loss" else accuracy(outputs(at, batch.query.rows), batch))
+            found[count] = Score.of(
+                losses.query(at) if score == "loss" else accuracy(outputs(at, batch.query.rows), batch)
+            )
     return found
 
 

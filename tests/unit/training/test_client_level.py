@@ -88,7 +88,9 @@ def test_a_client_moves_the_sum_by_no_more_than_what_is_charged(noise, monkeypat
     """Same coins, noise taken away: zeroing one client out moves theta by at most lr / (q N) each round it is drawn."""
     level = ClientLevel(2.0, 1e-4, 0.1, FlatClip(1.0), noise=noise)
     monkeypatch.setattr(np.random.Generator, "normal", lambda self, *a: np.zeros(a[-1]))
-    monkeypatch.setattr("secure_fedmeta.training.client_level.DiscreteGaussian.sample", lambda self, n, words: np.zeros(n, np.int64))
+    monkeypatch.setattr(
+        "secure_fedmeta.training.client_level.DiscreteGaussian.sample", lambda self, n, words: np.zeros(n, np.int64)
+    )
     outer = dataclasses.replace(ROUNDS, rounds=1)
     worst = 0.0
     values = Vectors().values
@@ -133,7 +135,9 @@ def test_adaptive_clip_follows_the_norms_by_released_counts():
     assert 0.3 < run.clip_norms[-1] < 8.0  # norms are about 2
 
 
-@pytest.mark.parametrize("changes", [{"epsilon": 0.0}, {"delta": 1.0}, {"sampling_probability": 1.5}, {"noise": "none"}])
+@pytest.mark.parametrize(
+    "changes", [{"epsilon": 0.0}, {"delta": 1.0}, {"sampling_probability": 1.5}, {"noise": "none"}]
+)
 def test_settings_out_of_range(changes):
     with pytest.raises(TrainingRefused, match="SFM-146"):
         dataclasses.replace(LEVEL, **changes)

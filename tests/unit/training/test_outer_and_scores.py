@@ -34,7 +34,9 @@ def tasks(count=5, rows=6, seed=0):
 
     def part():
         x = torch.rand(count, rows, 2, generator=made, dtype=torch.float64)
-        return Part(x, x.sum(-1) * torch.arange(1.0, count + 1).double()[:, None], torch.full((count, rows), 1 / rows).double())
+        return Part(
+            x, x.sum(-1) * torch.arange(1.0, count + 1).double()[:, None], torch.full((count, rows), 1 / rows).double()
+        )
 
     return TaskBatch(part(), part(), torch.full((count, 2), rows))
 
@@ -155,7 +157,13 @@ def test_accuracy_counts_padding_for_nothing():
     part = Part(x, labels, weights)
     batch = TaskBatch(part, part, torch.tensor([[4, 4], [2, 2]]))
     found = evaluate(
-        architecture, Maml(STEPS), architecture.start_tensor(), batch, loss="cross-entropy", steps=(0,), score="accuracy"
+        architecture,
+        Maml(STEPS),
+        architecture.start_tensor(),
+        batch,
+        loss="cross-entropy",
+        steps=(0,),
+        score="accuracy",
     )
     assert found[0].mean == pytest.approx(0.75)
 
