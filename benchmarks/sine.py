@@ -261,8 +261,8 @@ def main() -> None:
     found = summary(options, runs)
     if options.epsilon is not None:
         print(
-            f"view release: epsilon {found['epsilon']:.3f} at delta {DELTA:g}, zero-out of one client, q = {options.q:g}, "
-            f"noise {found['multiplier']:.4f} times the sensitivity ({options.noise}"
+            f"view release: epsilon {found['epsilon']:.3f} at delta {DELTA:g}, zero-out of one client, q = "
+            f"{options.q:g}, noise {found['multiplier']:.4f} times the sensitivity ({options.noise}"
             + (", simulation only)" if options.noise == "normal" else ")")
         )
         print(

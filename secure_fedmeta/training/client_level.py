@@ -24,6 +24,7 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -118,7 +119,7 @@ class ClientLevel:
         return l2_sensitivity(self.clipping, slots=population, dimension=dimension)
 
     def multiplier(self, *, rounds: int, population: int, dimension: int) -> float:
-        """The smallest noise over sensitivity, on a grid of 2^-10, at which view `release` meets the target.
+        """Noise over sensitivity at which view `release` meets the target; at most 2^-8 above the smallest.
 
         A function of the plan alone, so it cannot depend on any cohort that was drawn.
 
@@ -131,20 +132,24 @@ class ClientLevel:
             >>> round(level.multiplier(rounds=100, population=1000, dimension=10), 2)
             0.57
         """
+        return _multiplier(self, rounds, population, dimension)
 
-        def fits(grid: int) -> bool:
-            event = self.event(grid / 1024, rounds=rounds, population=population, dimension=dimension)
-            return accountant.epsilon([event], self.delta).upper <= self.epsilon
 
-        low, high = 102, 512  # dp_accounting's grid for smaller noise is beyond any use
-        while not fits(high):
-            low, high = high, 2 * high
-            if high > 1024 * 1000:
-                raise TrainingRefused("no noise in reach meets the target", "client level", "use fewer rounds")
-        while high - low > max(1, low // 1024):
-            middle = (low + high) // 2
-            low, high = (low, middle) if fits(middle) else (middle, high)
-        return high / 1024
+@lru_cache(maxsize=64)
+def _multiplier(level: ClientLevel, rounds: int, population: int, dimension: int) -> float:
+    def fits(grid: int) -> bool:
+        event = level.event(grid / 1024, rounds=rounds, population=population, dimension=dimension)
+        return accountant.epsilon([event], level.delta).upper <= level.epsilon
+
+    low, high = 102, 512  # for less noise the accountant's grid is beyond any use
+    while not fits(high):
+        low, high = high, 2 * high
+        if high > 1024 * 1000:
+            raise TrainingRefused("no noise in reach meets the target", "client level", "use fewer rounds")
+    while high - low > max(1, low // 256):
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high / 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def test_the_noise_is_a_constant_of_the_plan():
 def test_the_target_is_met_and_not_by_much():
     z = LEVEL.multiplier(rounds=6, population=50, dimension=4)
     met = accountant.epsilon([PoissonGaussian(z, 0.1, 6)], 1e-4).upper
-    less = accountant.epsilon([PoissonGaussian(z - 2 / 1024, 0.1, 6)], 1e-4).upper
+    less = accountant.epsilon([PoissonGaussian(z * (1 - 2.0**-7), 0.1, 6)], 1e-4).upper
     assert met <= 2.0 < less
 
 
