@@ -232,7 +232,7 @@ def train_privately(
         rows = torch.zeros(0, width)
         if len(drawn):
             rows = engine.of_batch(state.theta, population.batch(drawn, number))
-        total = noisy(clip(part.double().numpy(), rule).values for part in rows.split(_BLOCK))
+        total = noisy(clip(part.double().numpy(), rule).values for part in torch.split(rows, _BLOCK))
         if isinstance(rule, AdaptiveClip):
             norms.append(rule.clip_norm)
             gradient, count = rule.split(total)

@@ -49,7 +49,9 @@ class Score:
         """Of one error a task, (T,)."""
         worst = torch.where(torch.isfinite(values), values, torch.inf)
         diverged = int((~torch.isfinite(values)).sum())
-        return cls(float(worst.mean()), float(worst.quantile(0.5)), diverged)
+        ordered = worst.sort().values  # not `quantile`, which makes NaN of a number and infinity
+        middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+        return cls(float(worst.mean()), float(middle), diverged)
 
 
 def with_steps(algorithm: Algorithm, count: int) -> Algorithm | None:
