@@ -215,7 +215,7 @@ def defaults(name: str, epsilon: float | None) -> dict[str, object]:
     if name in ("reptile", "fedavg", "imaml"):
         base |= {"inner_steps": 10, "inner_lr": 0.02}
     if name.startswith("meta-sgd"):
-        base |= {"rounds": 5000, "outer_lr": 5e-3, "engine": "stacked"}
+        base |= {"rounds": 8000, "outer_lr": 5e-3, "engine": "stacked"}
     elif name != "maml":
         base |= {"rounds": 5000, "engine": "stacked"}
     if epsilon is not None:
