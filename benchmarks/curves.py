@@ -118,7 +118,7 @@ def scored(net: Architecture, theta: torch.Tensor, test: TaskBatch) -> Pair:
 
 
 def task_level(
-    book: Codebook, net: Architecture, train: list[Held], epsilon: float | None, name: str, seed: int
+    book: Codebook, net: Architecture, train: list[Held], epsilon: float | None, name: str, seed: int, rounds: int
 ) -> tuple[torch.Tensor, float | None]:
     algorithm = {
         "fedavg + fine-tuning": FedAvg(GradientSteps(2.0, LOCAL["fedavg + fine-tuning"])),
@@ -133,13 +133,13 @@ def task_level(
         outer = Outer(rounds=150, lr=0.3)
         return meta_train(engine, start, lambda _: everybody, outer), None
     level = ClientLevel(epsilon, DELTA["task"], 0.25, FlatClip(0.5), noise="discrete")
-    outer = Outer(rounds=40, lr=0.3, betas=(0.9, 0.99), tail_average=0.2)
+    outer = Outer(rounds=rounds, lr=0.3, betas=(0.9, 0.99), tail_average=0.2)
     private = train_privately(engine, start, people, outer, level, seed=seed)
     return private.theta, private.release.upper
 
 
 def record_level(
-    book: Codebook, classes: int, train: list[Held], epsilon: float | None, name: str, seed: int
+    book: Codebook, classes: int, train: list[Held], epsilon: float | None, name: str, seed: int, rounds: int
 ) -> tuple[torch.Tensor, float | None]:
     """The product's own run; theta comes back as (classes, width), flat."""
     sites, count = [], min(20, len(train))
@@ -152,7 +152,7 @@ def record_level(
     settings = {
         "epsilon": "none" if epsilon is None else epsilon,
         "delta": DELTA["record"],
-        "rounds": 40,
+        "rounds": rounds,
         "loss": "cross-entropy",
         "classes": classes,
         "algorithm": "fedavg" if name.startswith("fedavg") else name,
@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument("--unit", choices=("record", "task"), default="task")
     parser.add_argument("--shots", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=40, help="of private runs, and of all record-level ones")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -222,9 +223,9 @@ def main() -> None:
         for name in ("fedavg + fine-tuning", "maml", "reptile"):
             for epsilon in (None, 8.0, 3.0, 1.0):
                 if options.unit == "task":
-                    theta, cost = task_level(book, net, train, epsilon, name, seed)
+                    theta, cost = task_level(book, net, train, epsilon, name, seed, options.rounds)
                 else:
-                    theta, cost = record_level(book, classes, train, epsilon, name, seed)
+                    theta, cost = record_level(book, classes, train, epsilon, name, seed, options.rounds)
                 pair, key = scored(net, theta, test), "none" if epsilon is None else f"{epsilon:g}"
                 table.setdefault(name, {}).setdefault(key, []).append(pair)
                 if cost is not None:
