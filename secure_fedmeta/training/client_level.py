@@ -158,6 +158,12 @@ def _multiplier(level: ClientLevel, rounds: int, population: int, dimension: int
     return smallest(enough - enough // 16, enough, accountant.DEFAULT_INTERVAL) / 1024
 
 
+@lru_cache(maxsize=64)
+def _release(level: ClientLevel, multiplier: float, rounds: int, population: int, dimension: int) -> accountant.Epsilon:
+    event = level.event(multiplier, rounds=rounds, population=population, dimension=dimension)
+    return accountant.epsilon([event], level.delta)
+
+
 @dataclass(frozen=True, slots=True)
 class _Discrete:
     encoding: IntegerEncoding
@@ -221,7 +227,6 @@ def train_privately(
     """
     n, width = len(population), len(theta)
     multiplier = level.multiplier(rounds=outer.rounds, population=n, dimension=width)
-    events = level.event(multiplier, rounds=outer.rounds, population=n, dimension=width)
 
     def known(rounds: int) -> list[Event]:
         each = level.unsampled(multiplier, population=n, dimension=width)
@@ -252,7 +257,7 @@ def train_privately(
     return Private(
         state.released,
         multiplier,
-        accountant.epsilon([events], level.delta),
+        _release(level, multiplier, outer.rounds, n, width),
         accountant.epsilon(known(outer.rounds), level.delta),
         accountant.epsilon(known(most), level.delta),
         tuple(norms),
