@@ -259,6 +259,7 @@ def report(options: argparse.Namespace, table: Table, costs: dict[str, list[floa
         error = statistics.stdev(gaps) / len(gaps) ** 0.5 if len(gaps) > 1 else float("nan")
         gap = statistics.fmean(gaps)
         said = "MAML beats" if gap > 2 * error else "MAML does not beat"
+        said = said if len(gaps) > 1 else "one seed shows nothing about MAML against"
         print(f"epsilon {key}: best {best}; {said} FedAvg + fine-tuning ({gap:+.3f} ± {error:.3f})")
     spent = {key: max(values) for key, values in costs.items()}
     print(f"largest epsilon spent at delta {DELTA[options.unit]:g}: {spent}")

@@ -35,7 +35,9 @@ def tasks(count=5, rows=6, seed=0):
     def part():
         x = torch.rand(count, rows, 2, generator=made, dtype=torch.float64)
         return Part(
-            x, x.sum(-1) * torch.arange(1.0, count + 1).double()[:, None], torch.full((count, rows), 1 / rows, dtype=torch.float64)
+            x,
+            x.sum(-1) * torch.arange(1.0, count + 1).double()[:, None],
+            torch.full((count, rows), 1 / rows, dtype=torch.float64),
         )
 
     return TaskBatch(part(), part(), torch.full((count, 2), rows))
