@@ -106,7 +106,7 @@ def test_a_client_moves_the_sum_by_no_more_than_what_is_charged(noise, monkeypat
 
 def test_the_divisor_is_public():
     """Twice the clients drawn is twice the step: nothing is divided by the realised cohort."""
-    everybody = ClientLevel(1e3, 1e-4, 1.0, FlatClip(1e-3))
+    everybody = ClientLevel(100.0, 1e-4, 1.0, FlatClip(1e-3))
     population = Vectors()
     run = trained(everybody, outer=dataclasses.replace(ROUNDS, rounds=1), population=population)
     clipped = population.values / np.linalg.norm(population.values, axis=1, keepdims=True) * 1e-3
@@ -141,6 +141,7 @@ def test_settings_out_of_range(changes):
         dataclasses.replace(LEVEL, **changes)
 
 
+@pytest.mark.long
 def test_nobody_drawn_is_a_round_of_noise():
     empty = ClientLevel(2.0, 1e-4, 1e-9, FlatClip(1.0))
     run = trained(empty)
