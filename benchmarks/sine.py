@@ -215,7 +215,7 @@ def defaults(name: str, epsilon: float | None) -> dict[str, object]:
     if name in ("reptile", "fedavg", "imaml"):
         base |= {"inner_steps": 10, "inner_lr": 0.02}
     if name.startswith("meta-sgd"):
-        base |= {"rounds": 14_000, "outer_lr": 5e-3}
+        base |= {"rounds": 14_000, "outer_lr": 1e-2}
     elif name != "maml":
         base |= {"rounds": 10_000}
     if name == "per-fedavg":  # its difference quotients and the clip's derivative do not go together here
