@@ -12,7 +12,6 @@ from mode_runs import FEATURES, mode_data, mode_schedule
 from small_runs import local_site, random_task, simulation_of
 from worst_pairs import pairs, task, worst_theta
 
-from secure_fedmeta.federation.contribution import Persons
 from secure_fedmeta.tasks import Task
 
 COHORT = (1, 2, 3, 4)
@@ -63,9 +62,9 @@ def test_an_emptied_site_is_no_row_within_the_norm():
     schedule = mode_schedule("site", insecure_reproducible=True, **ADAPTIVE)
     client = local_site(1, task(), schedule, COHORT).client
     assert client._contribution.units(schedule.start, None).shape == (0, schedule.dimension)
-    whole = Persons(client._contribution._engine, ())
-    whole._tasks = (task(),)  # as if an empty task were a unit
-    counted = client._release(whole.units(schedule.start, None), steady())
+    rows = client._contribution._engine.contributions(schedule.start, [task()])  # as if an empty task were a unit
+    assert rows.shape == (1, schedule.dimension)
+    counted = client._release(rows, steady())
     away = client._release(np.zeros((0, schedule.dimension)), steady())
     full = client._release(np.full((1, schedule.dimension), 9.0), steady())
     assert float(np.linalg.norm(full - away)) <= schedule.release.l2_sensitivity
