@@ -20,6 +20,8 @@
     ├── AuditRefused   SFM-122  a run that cannot be audited at all
     ├── a population    SFM-140 to 143  clients, cohorts, checkpoints and rounds that cannot be had (population)
     ├── a source        SFM-125 to 127  that `check` cannot read, is too large or broken (check.sources)
+    ├── TrainingRefused SFM-146 training or evaluation that has no finite result, or cannot begin
+    ├── BaselineRefused SFM-147 a setting of a baseline
     └── an attack       SFM-128, 129    that a run or a plan does not lend itself to (attacks.target, attacks.planned)
 
 
@@ -137,6 +139,18 @@ class AuditRefused(UserError):
     """What was given cannot be audited: no verdict, not even a partial one."""
 
     code = "SFM-122"
+
+
+class TrainingRefused(UserError):
+    """Central training or evaluation that cannot begin, or that has no finite result."""
+
+    code = "SFM-146"
+
+
+class BaselineRefused(UserError):
+    """A setting of a baseline that is out of range."""
+
+    code = "SFM-147"
 
 
 class DataRefused(UserError):

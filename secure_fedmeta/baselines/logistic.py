@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What private meta-learning is compared with: local only, FedAvg, FedAvg with fine-tuning; none is private.
+"""Of the closed-form logistic model: local only, FedAvg, FedAvg with fine-tuning; none is private.
 
 Numpy only and deterministic: full-batch gradient steps from zero. The settings were chosen once, for the
 baselines' own good, on seeds that the reported tables do not use; fine-tuning follows the rule that every

@@ -1,0 +1,148 @@
+"""Client-level training: sigma from the plan alone, neighbours, coins, and epsilons held against other computations."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fedmeta_privacy import accountant, gdp
+from fedmeta_privacy.clipping import AdaptiveClip, FlatClip
+from fedmeta_privacy.events import PoissonDiscreteGaussianSum, PoissonGaussian
+from fedmeta_privacy.noise import DiscreteGaussian
+from secure_fedmeta.engines.batch import Part, TaskBatch
+from secure_fedmeta.errors import TrainingRefused
+from secure_fedmeta.training import ClientLevel, Outer, train_privately
+
+LEVEL = ClientLevel(2.0, 1e-4, 0.1, FlatClip(1.0))
+ROUNDS = Outer(rounds=6, lr=0.1, rule="sgd", decay="none", warmup=0.0)
+
+
+class Vectors:
+    """Client k's contribution is a fixed vector, carried in its support rows; `zeroed` clients contribute nothing."""
+
+    def __init__(self, count=50, dimension=4, zeroed=()):
+        self.values = np.random.default_rng(0).normal(size=(count, dimension))
+        self.values[list(zeroed)] = 0.0
+        self.asked = []
+
+    def __len__(self):
+        return len(self.values)
+
+    def batch(self, drawn, number):
+        self.asked.append(drawn)
+        rows = torch.from_numpy(self.values[drawn])[:, None]
+        part = Part(rows, rows[..., 0], torch.ones(len(drawn), 1).double())
+        return TaskBatch(part, part, torch.ones(len(drawn), 2))
+
+
+class Sender:
+    def of_batch(self, theta, batch):
+        return batch.support.rows[:, 0]
+
+
+def trained(level=LEVEL, *, seed=0, outer=ROUNDS, population=None):
+    theta = torch.zeros(4, dtype=torch.float64)
+    return train_privately(Sender(), theta, population or Vectors(), outer, level, seed=seed)
+
+
+def test_the_noise_is_a_constant_of_the_plan():
+    one, other = trained(seed=0), trained(seed=1)
+    assert one.multiplier == other.multiplier == LEVEL.multiplier(rounds=6, population=50, dimension=4)
+    assert not torch.equal(one.theta, other.theta)
+
+
+def test_the_target_is_met_and_not_by_much():
+    z = LEVEL.multiplier(rounds=6, population=50, dimension=4)
+    met = accountant.epsilon([PoissonGaussian(z, 0.1, 6)], 1e-4).upper
+    less = accountant.epsilon([PoissonGaussian(z * (1 - 2.0**-7), 0.1, 6)], 1e-4).upper
+    assert met <= 2.0 < less
+
+
+def test_release_against_another_accountant():
+    from dp_accounting import dp_event
+    from dp_accounting.rdp import RdpAccountant
+
+    run = trained()
+    rdp = RdpAccountant()
+    rdp.compose(dp_event.PoissonSampledDpEvent(0.1, dp_event.GaussianDpEvent(run.multiplier)), 6)
+    assert 0.5 * rdp.get_epsilon(1e-4) < run.release.upper <= rdp.get_epsilon(1e-4) * 1.001
+
+
+def test_the_server_view_has_no_sampling():
+    run = trained()
+    assert run.server.upper == pytest.approx(gdp.epsilon_bounds(math.sqrt(6) / run.multiplier, 1e-4)[1], rel=1e-6)
+    assert run.release.upper < run.server_drawn.upper <= run.server.upper
+
+
+def test_cohorts_are_poisson_and_differ():
+    population = Vectors(count=2000)
+    trained(outer=dataclasses.replace(ROUNDS, rounds=60), population=population)
+    sizes = [len(drawn) for drawn in population.asked]
+    assert 0.5 * 2000 * 0.1 * 0.9 < np.var(sizes) < 2 * 2000 * 0.1 * 0.9  # n q (1 - q), not 0 as of a fixed size
+    assert abs(np.mean(sizes) - 200) < 10
+
+
+@pytest.mark.parametrize("noise", ["normal", "discrete"])
+def test_a_client_moves_the_sum_by_no_more_than_what_is_charged(noise, monkeypatch):
+    """Same coins and noise: zeroing one client out moves theta by at most lr / (q N) times the sensitivity."""
+    level = ClientLevel(2.0, 1e-4, 0.1, FlatClip(1.0), noise=noise)
+    monkeypatch.setattr(DiscreteGaussian, "sample", lambda self, n, words: np.zeros(n, np.int64))
+    outer = dataclasses.replace(ROUNDS, rounds=1)
+    whole = trained(level, outer=outer)
+    moves = [
+        float((whole.theta - trained(level, outer=outer, population=Vectors(zeroed=[client])).theta).norm())
+        for client in range(50)
+    ]
+    charged = level.sensitivity(50, 4)
+    if noise == "discrete":
+        made = level.discrete(1.0, population=50, dimension=4)
+        charged = made.sensitivity * made.encoding.step
+    bound = 0.1 * charged / (0.1 * 50)
+    assert 0.9 * bound < max(moves) <= bound
+    assert sum(move == 0 for move in moves) > 25  # who is not drawn moves nothing
+
+
+def test_the_divisor_is_public():
+    """Twice the clients drawn is twice the step: nothing is divided by the realised cohort."""
+    everybody = ClientLevel(100.0, 1e-4, 1.0, FlatClip(1e-3))
+    population = Vectors()
+    run = trained(everybody, outer=dataclasses.replace(ROUNDS, rounds=1), population=population)
+    clipped = population.values / np.linalg.norm(population.values, axis=1, keepdims=True) * 1e-3
+    noise = run.multiplier * everybody.sensitivity(50, 4) / 50 * 0.1
+    np.testing.assert_allclose(run.theta.numpy(), -0.1 * clipped.mean(0), atol=6 * noise)
+
+
+def test_discrete_noise_is_accounted_with_its_rounding_and_not_from_the_seed():
+    level = ClientLevel(2.0, 1e-4, 0.1, FlatClip(1.0), noise="discrete")
+    one, other = trained(level), trained(level)
+    assert not torch.equal(one.theta, other.theta)  # same seed, other noise
+    assert one.release.upper <= 2.0
+    event = level.event(one.multiplier, rounds=6, population=50, dimension=4)
+    assert isinstance(event, PoissonDiscreteGaussianSum)
+    assert event.noise_multiplier <= one.multiplier * 1.001
+    assert one.server_drawn.upper <= one.server.upper
+
+
+def test_adaptive_clip_follows_the_norms_by_released_counts():
+    rule = AdaptiveClip(64.0, count_weight=2.0, learning_rate=0.5)
+    level = ClientLevel(50.0, 1e-4, 0.5, rule)
+    run = trained(level, outer=dataclasses.replace(ROUNDS, rounds=30), population=Vectors(count=200))
+    assert run.clip_norms[0] == 64.0 and len(run.clip_norms) == 30
+    assert 0.3 < run.clip_norms[-1] < 8.0  # norms are about 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epsilon": 0.0}, {"delta": 1.0}, {"sampling_probability": 1.5}, {"noise": "none"}]
+)
+def test_settings_out_of_range(changes):
+    with pytest.raises(TrainingRefused, match="SFM-146"):
+        dataclasses.replace(LEVEL, **changes)
+
+
+@pytest.mark.long
+def test_nobody_drawn_is_a_round_of_noise():
+    empty = ClientLevel(2.0, 1e-4, 1e-9, FlatClip(1.0))
+    run = trained(empty)
+    assert torch.isfinite(run.theta).all() and run.server_drawn.upper == 0.0
