@@ -44,8 +44,8 @@ class Result:
         what = "guarantees" if self.protects else nobody
         return (
             f"{self.charged} charged rounds: this run {what} a whole client (its vector zeroed out, not replaced) "
-            f"epsilon = {self.release:.4g} from who sees the models alone, and {self.server:.4g} from the server, at delta = "
-            f"{self.delta:g}"
+            f"epsilon = {self.release:.4g} from who sees the models alone, and {self.server:.4g} from the server, "
+            f"at delta = {self.delta:g}"
         )
 
 
