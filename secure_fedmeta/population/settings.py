@@ -38,7 +38,7 @@ class Training:
         colluders: members at most who may work with the server; to be stated where clients draw the noise.
         data: the name of the clients' data, which the settings' digest stands for; needed to keep a run in a folder.
         spare: attempts that may be lost to crashes beside the planned rounds; the budget is for both.
-        delta: of the printed epsilon.
+        delta: of the printed epsilon; below 1/N where there is noise.
         seed, reproducible: see the module.
 
     Raises:
@@ -80,6 +80,13 @@ class Training:
         if self.encoding is not None:
             self._check_room(self.encoding)
         drawn_from = getattr(self.cohorts, "population", 0)
+        if self.noise is not None and self.delta * drawn_from >= 1:
+            raise SettingError(
+                f"delta={self.delta:g} is not below 1/N = {1 / drawn_from:.3g}: publishing one whole client at random "
+                "would satisfy it",
+                "training",
+                "choose delta < 1/N",
+            )
         if drawn_from > len(self.source):
             raise SettingError(
                 f"cohorts of {drawn_from} clients, of whom the data hold {len(self.source)}",

@@ -235,8 +235,12 @@ def train_privately(
 
     Guarantee: `release`, at `level.delta`, zero-out adjacency of a client, if the coins stay secret. With noise
         "normal" that is the guarantee of the mechanism that is simulated.
+    Raises:
+        TrainingRefused: delta is not below 1/N: publishing one whole client at random would satisfy it.
     """
     n, width = len(population), len(theta)
+    if level.delta * n >= 1:
+        raise TrainingRefused(f"delta={level.delta:g} with {n} clients", "client level", "choose delta below 1/N")
     multiplier = level.multiplier(rounds=outer.rounds, population=n, dimension=width)
 
     def known(rounds: int) -> list[Event]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from populations import client, small_net
+from populations import client, small_net, small_training
 from scipy import stats
 
 from fedmeta_privacy import accountant
@@ -13,7 +13,7 @@ from fedmeta_privacy.claims import View
 from fedmeta_privacy.clipping import FlatClip, l2_sensitivity
 from fedmeta_privacy.encoding import IntegerEncoding
 from fedmeta_privacy.events import FixedSizeGaussian, Gaussian, NonPrivate, PoissonGaussian, Repeated
-from secure_fedmeta.errors import CohortRefused
+from secure_fedmeta.errors import CohortRefused, SettingError
 from secure_fedmeta.population.accounting import account_of
 from secure_fedmeta.population.clients import MadeClients
 from secure_fedmeta.population.cohorts import Available, Everyone, FixedSize, Poisson
@@ -218,3 +218,9 @@ def test_others_lengths_and_chunks_move_no_bit():
     for gone in (0, 6, 39):
         rest = np.delete(everyone, gone)
         np.testing.assert_array_equal(opened(everyone) - opened(rest), opened(np.array([gone])) - noise)
+
+
+def test_a_delta_that_gives_a_client_away_is_refused():
+    with pytest.raises(SettingError, match="is not below 1/N"):
+        small_training(delta=0.005)
+    assert small_training(delta=0.0049).account

@@ -165,6 +165,11 @@ def test_secret_coins_come_from_no_seed_and_fall_heads_no_oftener_than_stated():
     assert not client_level._coins(dataclasses.replace(level, sampling_probability=1e-300), 9, 0)().any()
 
 
+def test_a_delta_that_gives_a_client_away_is_refused():
+    with pytest.raises(TrainingRefused, match="below 1/N"):
+        trained(dataclasses.replace(LEVEL, delta=0.02))  # N = 50
+
+
 def test_only_real_noise_protects():
     assert not trained().protects
     assert trained(dataclasses.replace(LEVEL, noise="discrete")).protects
