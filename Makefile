@@ -50,12 +50,25 @@ bench: $(V)/.dev
 	$(V)/bin/python benchmarks/empirical_audit.py
 	$(V)/bin/python benchmarks/ledger_cost.py
 	$(V)/bin/python benchmarks/hospital.py --seeds 20
+	for model in sine mlp conv; do $(V)/bin/python benchmarks/meta_step.py --model $$model; done
+	for model in mlp cnn; do $(V)/bin/python benchmarks/federated_round.py --model $$model --noise 1; done
+	$(V)/bin/python benchmarks/population_scale.py
+	$(V)/bin/python benchmarks/leaf_data.py
+	for shots in 5 10 20; do for algorithm in maml meta-sgd; do \
+	  $(V)/bin/python benchmarks/sine.py --algorithm $$algorithm --shots $$shots; done; done
+	for algorithm in fomaml anil reptile per-fedavg imaml; do $(V)/bin/python benchmarks/sine.py --algorithm $$algorithm; done
+	for epsilon in 8 3 1; do $(V)/bin/python benchmarks/sine.py --epsilon $$epsilon; done
+	$(V)/bin/python benchmarks/curves.py --data synthetic --unit task
+	$(V)/bin/python benchmarks/curves.py --data digits --unit record
+	$(V)/bin/python benchmarks/prompt_tuning.py
 
 # Against other projects' code, each in an environment of its own under .peers/; stops where one cannot be built.
 bench-peers: $(V)/.dev
-	$(V)/bin/python benchmarks/peers/build.py flower
+	$(V)/bin/python benchmarks/peers/build.py flower torchopt pfl
 	.peers/flower/bin/python benchmarks/peers/flower_defects.py
 	$(V)/bin/python benchmarks/side_by_side.py
+	$(V)/bin/python benchmarks/meta_side_by_side.py --compiled
+	for model in mlp cnn; do $(V)/bin/python benchmarks/federated_round.py --model $$model --peer; done
 
 notebooks: $(V)/.dev
 	$(V)/bin/python -m pytest -q tests/notebooks

@@ -49,7 +49,7 @@ def meta_train(
         >>> rows = torch.ones(2, 3, 1, dtype=torch.float64)  # twice the task y = 2 at x = 1
         >>> part = Part(rows, 2 * rows[..., 0], torch.full((2, 3), 1 / 3))
         >>> batch = TaskBatch(part, part, torch.full((2, 2), 3))
-        >>> learned = meta_train(engine, torch.zeros(2), lambda k: batch, Outer(rounds=200, lr=0.05))
+        >>> learned = meta_train(engine, torch.zeros(2).double(), lambda k: batch, Outer(rounds=200, lr=0.05))
         >>> round(float(learned.sum()), 2)
         2.0
     """
