@@ -134,7 +134,7 @@ def account_of(
     if noise is None:
         return Account(NonPrivate(), NonPrivate(), 0.0, simulated=False)
     own = noise.draws == "client"
-    counted = _honest(floor, colluders) if own else 1
+    counted = _honest(floor, colluders, _members(cohorts)) if own else 1
     _check_claims(cohorts)
     once, variation = _multiplier(noise, counted, clip_norm, encoding, factor=1)
     twice, _ = _multiplier(noise, counted, clip_norm, encoding, factor=2)
@@ -182,7 +182,17 @@ def _check_claims(cohorts: Cohorts) -> None:
         claim(Unit.CLIENT, view, Adjacency.ZERO_OUT, Mode.CLIENT_VECTOR, given)
 
 
-def _honest(floor: int | None, colluders: int | None) -> int:
+def _members(cohorts: Cohorts) -> int:
+    """How many there can be in a round."""
+    match cohorts:
+        case FixedSize():
+            return cohorts.size
+        case Available() if cohorts.size is not None:
+            return min(cohorts.size, cohorts.population)
+    return getattr(cohorts, "population", 0)
+
+
+def _honest(floor: int | None, colluders: int | None, members: int) -> int:
     """Noises that hide a client in the smallest sum that is opened."""
     if floor is None or floor < 1:
         raise CohortRefused("clients draw the noise, and no floor is stated", "account", "state the fewest survivors")
@@ -195,6 +205,10 @@ def _honest(floor: int | None, colluders: int | None) -> int:
     if colluders >= floor:
         raise CohortRefused(
             f"of {floor} survivors {colluders} may work with the server", "account", "raise the floor above them"
+        )
+    if floor > members:
+        raise CohortRefused(
+            f"a floor of {floor} with {members} members at most", "account", "lower it: no round would ever be opened"
         )
     return floor - colluders
 

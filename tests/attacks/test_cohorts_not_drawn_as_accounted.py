@@ -224,3 +224,10 @@ def test_a_delta_that_gives_a_client_away_is_refused():
     with pytest.raises(SettingError, match="is not below 1/N"):
         small_training(delta=0.005)
     assert small_training(delta=0.0049).account
+
+
+@pytest.mark.parametrize("cohorts", [FixedSize(1000, 10), Available(1000, np.arange, size=10), Everyone(10)])
+def test_a_floor_of_more_noises_than_there_are_members_is_refused(cohorts):
+    with pytest.raises(CohortRefused, match="a floor of 11 with 10 members"):
+        release(cohorts, OWN, floor=11, colluders=0)
+    assert release(cohorts, OWN, floor=10, colluders=0).server.noise_multiplier == pytest.approx(0.2 * 10**0.5)
