@@ -118,10 +118,11 @@ def ring_round(
 
     Guarantee: with `noise` and keys of which each is secret, uniform and used once, this sum is what `accounting`
         states of a cohort that is not below the floor, for every theta and whatever numbers the clients hold: a row is
-        clipped in float64, and one that is not finite counts as zero. With noise each client is computed by itself, whatever the chunk: in a batch its last
-        bits, and with them a step, may depend on its place and on how long the others' rows are, and then a client
-        that is drawn moves more than its own vector. What *raises* on a client's data, such as a label that names no
-        class, ends the round, and tells: check data where they are held.
+        clipped in float64, and one that is not finite counts as zero. With noise each client is
+        computed by itself, whatever the chunk: in a batch its last bits, and with them a step, may depend on its place
+        and on how long the others' rows are, and then a client that is drawn moves more than its own vector. What
+        *raises* on a client's data, such as a label that names no class, ends the round, and tells: check data where
+        they are held.
     The caller has checked the ring's room (`encoding.check_room`): nothing wraps around unless a plan allows it.
 
     Raises:
