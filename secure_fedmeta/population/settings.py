@@ -126,6 +126,10 @@ class Training:
     def _check_room(self, encoding: IntegerEncoding) -> None:
         """The sum of as many members as may come must fit the ring: wrapped, it is useless, though no less private."""
         reach = 0
+        if isinstance(self.noise, NormalNoise) and (self.noise.draws != "client" or encoding.modulus_bits != 32):
+            raise RoundRefused(  # before a round is charged for it
+                "rounded normal noise in another ring or for a sum", "training", "draw it by client in 32 bits"
+            )
         if isinstance(self.noise, DiscreteNoise):
             reach = DiscreteGaussian(self.noise.scale).reach
         elif self.noise is not None:

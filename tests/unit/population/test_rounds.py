@@ -189,6 +189,8 @@ def test_settings_that_cannot_be_run():
         small_training(clip_norm=None)
     with pytest.raises(RoundRefused, match="without an encoding"):
         small_training(noise=DiscreteNoise(100.0, draws="sum"))
+    with pytest.raises(RoundRefused, match="for a sum"):
+        small_training(encoding=IntegerEncoding(2.0**-12, D, 32))
     with pytest.raises(RoundRefused, match="do not fit the ring"):
         small_training(encoding=IntegerEncoding(2.0**-12, D, 16), noise=DiscreteNoise(4096.0, draws="sum"))
 
