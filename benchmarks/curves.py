@@ -98,14 +98,13 @@ def task_of(book: Codebook, x: np.ndarray, y: np.ndarray, rng: np.random.Generat
 
 class Population:
     def __init__(self, tasks: list[Task]) -> None:
-        most = tuple(max(len(getattr(t, role)) for t in tasks) for role in ("support_labels", "query_labels"))
-        self.tasks, self.slots = tasks, most
+        self.tasks = tasks
 
     def __len__(self) -> int:
         return len(self.tasks)
 
     def batch(self, drawn: np.ndarray, _: int) -> TaskBatch:
-        return TaskBatch.of([self.tasks[k] for k in drawn], slots=self.slots)
+        return TaskBatch.of([self.tasks[k] for k in drawn])
 
 
 def scored(net: Architecture, theta: torch.Tensor, test: TaskBatch) -> Pair:

@@ -134,8 +134,8 @@ def kinds(
     once = DiscreteNoise(DEVIATION * CLIENTS**0.5 / encoding.step, draws="sum")
     cohorts = FixedSize(CLIENTS, CLIENTS)
     accounts = {
-        "simulated": account_of(cohorts, each, clip_norm=CLIP, floor=CLIENTS),
-        "discrete": account_of(cohorts, discrete, clip_norm=CLIP, encoding=encoding, floor=CLIENTS),
+        "simulated": account_of(cohorts, each, clip_norm=CLIP, floor=CLIENTS, colluders=0),
+        "discrete": account_of(cohorts, discrete, clip_norm=CLIP, encoding=encoding, floor=CLIENTS, colluders=0),
     }
     books = {name: DominatingEventFilter(account.release, 10**6) for name, account in accounts.items()}
 

@@ -131,6 +131,8 @@ def one_seed(options: argparse.Namespace, seed: int) -> dict[str, object]:
     algorithm = algorithm_of(options.algorithm, net, options)
     plain = algorithm.members[0] if isinstance(algorithm, Blend) else algorithm
     most = 256 if options.epsilon is not None else None  # cohorts vary: one compiled shape for all of them
+    if options.epsilon is not None and options.noise == "discrete":
+        most = 1  # clients are computed one by one
     engine = ENGINES[options.engine](net, algorithm, loss="squared", dtype=torch.float32, chunk=most)
     theta = algorithm.start(net).float()
     outer = Outer(

@@ -75,7 +75,7 @@ class ClientData:
         Support takes floor(support * n) samples but at least one, and leaves at least one for the query. Which ones
         follows from the seed and the client's name alone, so adding a client changes no other client's split. That is
         the right split for client- and task-level privacy, where the whole client is the unit; for record level use
-        `secure_fedmeta.tasks.register_task`, where a record's role never depends on other records.
+        `secure_fedmeta.tasks.register`, where a record's role never depends on other records.
 
         Shapes: rows (s, d) and (m, d) float64, inputs flattened to d numbers; labels as they are, in float64.
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a round of a population costs a client, in each view, before it is run.
 
-Unit: a client with everything it holds, clipped to C. Adjacency: its vector zeroed (zero-out), or replaced by that of
-any other client. n clients add up; the divisor of the mean is a public constant, never the number that took part.
+Unit: a client with everything it holds, clipped to C. Adjacency: its vector zeroed (zero-out), and no other. A client
+whose vector is *replaced* moves a sum by up to 2C, and a Poisson sample by both clients' coins: nothing is said of that
+here, though the bound for fixed sizes happens to cover it. n clients add up; the divisor of the mean is a public
+constant, never the number that took part. A client's vector follows from that client and the model alone, bit for bit
+(`rounds.ring_round` computes one at a time): else those who stay would move too.
 
     cohort                       release: only the models are seen
     everyone, available          Gaussian, q = 1 in every round: nobody's taking part is a secret
@@ -25,11 +28,12 @@ Poisson sample the variance then differs, which no bound here covers: refused. W
 constant as long as nobody drops out.
 
 *Dropouts* depend on no record. With the noise drawn once they only replace vectors by zero, and the bounds above stand,
-as long as nobody publishes how many were left. Where clients draw the noise, it is charged at the floor, the fewest
-survivors that a round is opened with, and at q = 1: who knows who failed knows more about who took part.
+as long as nobody publishes how many were left. Where clients draw the noise, it is charged at q = 1 (who knows who
+failed knows more about who took part) and at the *honest floor*: the fewest survivors that a round is opened with, less
+the colluders, who may work with the server and tell it their noise. How many these may be has to be stated.
 
 *Server view.* A server that draws the noise itself sees everything: infinite. Where clients draw it and their sum is
-masked, the server knows who takes part: q = 1 for every round that a client is in, at the floor.
+masked, the server knows who takes part: q = 1 for every round that a client is in, at the honest floor.
 
 *Discrete noise* has the same events at its corrected multiplier (`DiscreteGaussianSum`), and its total variation, with
 that of the cohort's draw, is taken off delta. *Normal noise* is accounted as what it imitates; the run itself gives no
@@ -109,6 +113,7 @@ def account_of(
     clip_norm: float,
     encoding: IntegerEncoding | None = None,
     floor: int | None = None,
+    colluders: int | None = None,
     dropouts: bool = False,
 ) -> Account:
     """The account of rounds with these cohorts and this noise.
@@ -118,8 +123,9 @@ def account_of(
         noise: None for a run without a guarantee.
         clip_norm: C, in the vector's units.
         encoding: of integer rounds; discrete noise needs it.
-        floor: fewest survivors that a round is opened with, less those who may work with the server; needed where
-            clients draw the noise.
+        floor: fewest survivors that a round is opened with, colluders included; needed where clients draw the noise.
+        colluders: members of a round at most whose noise hides nobody, since they may work with the server; needed
+            where clients draw the noise, if only to say 0.
         dropouts: whether members may drop out.
 
     Raises:
@@ -128,9 +134,7 @@ def account_of(
     if noise is None:
         return Account(NonPrivate(), NonPrivate(), 0.0, simulated=False)
     own = noise.draws == "client"
-    if own and (floor is None or floor < 1):
-        raise CohortRefused("clients draw the noise, and no floor is stated", "account", "state the fewest survivors")
-    counted = floor if own and floor is not None else 1
+    counted = _honest(floor, colluders, _members(cohorts)) if own else 1
     _check_claims(cohorts)
     once, variation = _multiplier(noise, counted, clip_norm, encoding, factor=1)
     twice, _ = _multiplier(noise, counted, clip_norm, encoding, factor=2)
@@ -139,7 +143,7 @@ def account_of(
     match cohorts:
         case Everyone() | Available():
             return Account(Gaussian(once), server, variation, simulated)
-        case FixedSize() if own and (dropouts or floor != cohorts.size):
+        case FixedSize() if own and (dropouts or counted != cohorts.size):
             return Account(Gaussian(once), server, variation, simulated)
         case FixedSize():
             # The event takes the noise over C and halves it; here it is twice the noise over 2C, rounding included.
@@ -175,8 +179,38 @@ def _check_claims(cohorts: Cohorts) -> None:
     for view in (View.RELEASE, View.SERVER):
         secret = isinstance(cohorts, Poisson | FixedSize) and view is View.RELEASE
         given = Circumstances(network=Network.ANY, sampling=Sampling.SECRET if secret else Sampling.NONE)
-        for adjacency in (Adjacency.ZERO_OUT, Adjacency.REPLACE_ONE):
-            claim(Unit.CLIENT, view, adjacency, Mode.CLIENT_VECTOR, given)
+        claim(Unit.CLIENT, view, Adjacency.ZERO_OUT, Mode.CLIENT_VECTOR, given)
+
+
+def _members(cohorts: Cohorts) -> int:
+    """How many there can be in a round."""
+    match cohorts:
+        case FixedSize():
+            return cohorts.size
+        case Available() if cohorts.size is not None:
+            return min(cohorts.size, cohorts.population)
+    return getattr(cohorts, "population", 0)
+
+
+def _honest(floor: int | None, colluders: int | None, members: int) -> int:
+    """Noises that hide a client in the smallest sum that is opened."""
+    if floor is None or floor < 1:
+        raise CohortRefused("clients draw the noise, and no floor is stated", "account", "state the fewest survivors")
+    if colluders is None or colluders < 0:
+        raise CohortRefused(
+            "clients draw the noise, and it is not stated how many may work with the server",
+            "account",
+            "state colluders=, 0 if there are none: their noise hides nobody",
+        )
+    if colluders >= floor:
+        raise CohortRefused(
+            f"of {floor} survivors {colluders} may work with the server", "account", "raise the floor above them"
+        )
+    if floor > members:
+        raise CohortRefused(
+            f"a floor of {floor} with {members} members at most", "account", "lower it: no round would ever be opened"
+        )
+    return floor - colluders
 
 
 def _multiplier(

@@ -9,6 +9,7 @@ and the count comes from integer arithmetic (`binomial`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -106,11 +107,13 @@ class Available:
     A schedule is nobody's secret coin: whoever knows that a client is awake at night knows when it took part. So it
     lowers no epsilon, and each round counts in full for whoever is in it. Who was available may depend on no record.
     At most `size` of the available take part, the first in an order drawn afresh; that does not change the account.
+    `name` says which schedule it is, so that a run is not resumed under another one; `windows` names its own.
     """
 
     population: int
     trace: Callable[[int], Indices] = field(repr=False)
     size: int | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         _whole("population", self.population)
@@ -129,7 +132,10 @@ class Available:
         """
         if starts.shape != lengths.shape or starts.ndim != 1 or period < 1:
             raise CohortRefused("starts and lengths differ in shape", "trace", "give one of each a client")
-        return cls(len(starts), lambda number: np.flatnonzero((number - starts) % period < lengths), size)
+        spelled = [np.ascontiguousarray(part, dtype="<i8").tobytes() for part in (starts, lengths, np.array(period))]
+        name = "windows " + hashlib.sha256(b"".join(spelled)).hexdigest()
+        first, long = starts.copy(), lengths.copy()
+        return cls(len(first), lambda number: np.flatnonzero((number - first) % period < long), size, name)
 
     def draw(self, number: int, words: Words) -> Indices:
         """Those available, or `size` of them."""

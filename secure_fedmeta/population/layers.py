@@ -103,7 +103,7 @@ class Rectified:
 
     def forward(self, values: Tensor) -> Tensor:
         """As `Layer.forward`."""
-        self._values = values.relu_()
+        self._values = values.relu_()  # in place: whatever needs `values` again needs their positive part alone
         return self._values
 
     def back(self, gradient: Tensor, lr: float, *, inputs: bool) -> Tensor:  # noqa: ARG002
@@ -116,7 +116,7 @@ class HyperbolicTangent:
 
     def forward(self, values: Tensor) -> Tensor:
         """As `Layer.forward`."""
-        self._values = values.tanh_()
+        self._values = values.tanh()  # not in place: what came before may need its own outputs
         return self._values
 
     def back(self, gradient: Tensor, lr: float, *, inputs: bool) -> Tensor:  # noqa: ARG002

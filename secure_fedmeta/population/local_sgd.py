@@ -116,7 +116,7 @@ class LocalSgd:
         gradient_of = _GRADIENTS[self.loss]
         for _ in range(self.epochs):
             for rows, labels, weights in part.of_type(theta.dtype).batches(self.batch_size):
-                values = rows
+                values = rows.clone() if first else rows  # layers before the first weights may work in place
                 for layer in layers:
                     values = layer.forward(values)
                 at = gradient_of(values, labels).mul_(weights.unsqueeze(-1) if isinstance(weights, Tensor) else weights)

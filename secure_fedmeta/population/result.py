@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from fedmeta_privacy.claims import View
+from fedmeta_privacy.events import FixedSizeGaussian, PoissonGaussian
 
 from .accounting import Account
 
@@ -20,7 +21,9 @@ class Result:
         theta: the model.
         rounds: training rounds done.
         charged: rounds charged, lost ones included.
-        release, server: epsilon at delta of what was charged, in each view; of the mechanism, if it is only simulated.
+        release, server: epsilon at delta of what was charged, in each view, of a client whose vector is zeroed; of the
+            mechanism, if it is only simulated. With cohorts by a secret draw `server` is for a client that is in every
+            round, so that the number tells nothing of who was drawn; else for the busiest client.
         delta: of both.
         protects: False where noise is imitated or reproducible: the numbers then describe what such a run would cost.
         stopped: why it ended early, or "".
@@ -40,9 +43,9 @@ class Result:
         nobody = "protects nobody (its noise is imitated, reproducible or none); such a mechanism would guarantee"
         what = "guarantees" if self.protects else nobody
         return (
-            f"{self.charged} charged rounds: this run {what} a whole client (replaced, or zeroed out) epsilon = "
-            f"{self.release:.4g} from who sees the models alone, and {self.server:.4g} from the server, at delta = "
-            f"{self.delta:g}"
+            f"{self.charged} charged rounds: this run {what} a whole client (its vector zeroed out, not replaced) "
+            f"epsilon = {self.release:.4g} from who sees the models alone, and {self.server:.4g} from the server, "
+            f"at delta = {self.delta:g}"
         )
 
 
@@ -58,12 +61,13 @@ def result_of(
     stopped: str,
 ) -> Result:
     """`most_taken`: the most rounds that one client can have taken part in, those lost included."""
+    secret = isinstance(account.release, PoissonGaussian | FixedSizeGaussian)
     return Result(
         theta,
         rounds,
         charged,
         account.epsilon(View.RELEASE, rounds=charged, delta=delta),
-        account.epsilon(View.SERVER, rounds=min(most_taken, charged), delta=delta),
+        account.epsilon(View.SERVER, rounds=charged if secret else min(most_taken, charged), delta=delta),
         delta,
         protects,
         stopped,

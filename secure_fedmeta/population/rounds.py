@@ -31,7 +31,7 @@ from fedmeta_privacy.noise import DiscreteGaussian
 
 from ..errors import RoundRefused
 from .clients import ClientSource, Indices
-from .updates import Updates, clip_factors
+from .updates import Updates, chunks, clip_factors
 
 Tensor = torch.Tensor
 Integers = NDArray[np.int64]
@@ -117,8 +117,12 @@ def ring_round(
     """The sum of a cohort's clipped, rounded and noised contributions as a server decodes it, (D,) int64, in steps.
 
     Guarantee: with `noise` and keys of which each is secret, uniform and used once, this sum is what `accounting`
-        states, for every theta and whatever the clients hold: a row is clipped in float64, and one that is not finite
-        counts as zero.
+        states of a cohort that is not below the floor, for every theta and whatever numbers the clients hold: a row is
+        clipped in float64, and one that is not finite counts as zero. With noise each client is
+        computed by itself, whatever the chunk: in a batch its last bits, and with them a step, may depend on its place
+        and on how long the others' rows are, and then a client that is drawn moves more than its own vector. What
+        *raises* on a client's data, such as a label that names no class, ends the round, and tells: check data where
+        they are held.
     The caller has checked the ring's room (`encoding.check_room`): nothing wraps around unless a plan allows it.
 
     Raises:
@@ -130,7 +134,8 @@ def ring_round(
     rule, mask = FlatClip(clip_norm), np.uint64((1 << encoding.modulus_bits) - 1)
     total = np.zeros(encoding.dimension, np.uint64)  # sums mod 2^64 are sums mod 2^b
     place = 0
-    for rows in updates.rows(theta, source, cohort):
+    size = len(cohort) if noise is None else 1
+    for rows in (rows for part in chunks(cohort, max(1, size)) for rows in updates.rows(theta, source, part)):
         steps = encode_rows(clip(rows.double().numpy(), rule).values, encoding)
         if sampler is not None and keys is not None and noise is not None and noise.draws == "client":
             for at, client in enumerate(cohort[place : place + len(steps)]):

@@ -22,7 +22,7 @@ import torch
 from fedmeta_crypto import Keystream
 from fedmeta_privacy.filters import DominatingEventFilter
 
-from ..errors import FileError, RunError
+from ..errors import CheckpointDamaged, FileError, RunError
 from ..federation.storage import Appender
 from .checkpoint import NAME, Checkpoint, load, save
 from .clients import Indices
@@ -73,6 +73,7 @@ def train(
 
     Raises:
         FileError: the folder holds a run, or none.
+        SettingError: a folder, and settings that nothing tells from others (`Training.digest`).
         CheckpointDamaged, JournalDamaged, JournalRolledBack: what it holds cannot be trusted.
         RunError: the model is not finite any more.
     """
@@ -81,6 +82,7 @@ def train(
     state = _State(start.clone(), 0, 0, 0, {})
     journal: Appender | None = None
     if folder is not None:
+        _ = training.digest  # before anything is written: a run that could not be told from another is not kept
         held = (folder / JOURNAL).exists() or (folder / NAME).exists()
         if held is not resume:
             what = "the folder holds a run already" if held else "the folder holds no run"
@@ -91,6 +93,8 @@ def train(
     try:
         if folder is not None and resume:
             budget, state = _restored(training, start, folder, rounds)
+        elif folder is not None:  # so that no charge is ever without the settings that it is of
+            save(folder, _checkpoint(training, state, budget))
         with bar(training.rounds, done=state.step, shown=progress) as advance:
             stopped = _loop(training, state, budget, journal, folder, every, watch, advance)
         if folder is not None:
@@ -213,6 +217,12 @@ def _restored(training: Training, start: Tensor, folder: Path, rounds: int) -> t
         witness = found.witness
         taken = dict(zip(found.members.tolist(), found.taken.tolist(), strict=True))
         state = _State(torch.from_numpy(found.theta.copy()), found.step, found.lost, found.releases, taken)
+    elif whole:
+        raise CheckpointDamaged(
+            "there are charges and no checkpoint that says of which settings",
+            str(folder / NAME),
+            "restore it, or start afresh in another folder and keep this journal",
+        )
     budget = DominatingEventFilter.replay(event, rounds, whole, witness=witness)
     if not training.reproducible:
         state.lost = max(state.lost, budget.spent - state.step)

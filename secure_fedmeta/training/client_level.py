@@ -6,24 +6,33 @@ clipped, the sum gets noise of a *public* deviation, and is divided by the publi
 neither published nor used: not in the noise, not in the divisor, not in the adaptive clip.
 
 **Views.** `release`: who sees the models (all of them) and no cohort. Neighbours differ in one client, whose vector is
-zeroed out. Given the others, a round's sum in the two worlds is N(a, s^2 I) and (1 - q) N(a, s^2 I) + q N(a + v, s^2
-I) with ||v|| at most the sensitivity: the pair of the Poisson-sampled Gaussian under add/remove (Zhu, Dong and Wang
-2022, arXiv 2106.08567v4), so `events.PoissonGaussian` accounts for it. Publishing the cohort's size would condition
-the coin and take that away (zeroing out leaves the client in the count). `server`: who also sees the cohorts; then
-there is no sampling (q = 1), and a client pays for the rounds in which it was drawn, in the worst case for all.
+zeroed out, and with an adaptive clip its count too: it is as if it had stayed away, not as if it held no records (an
+empty client is within the clip and counts as that). Replacing a client costs more than is stated here. Given the
+others, a round's sum in the two worlds is N(a, s^2 I) and (1 - q) N(a, s^2 I) + q N(a + v, s^2 I) with ||v|| at most
+the sensitivity: the pair of the Poisson-sampled Gaussian under add/remove (Zhu, Dong and Wang 2022, arXiv
+2106.08567v4), so `events.PoissonGaussian` accounts for it. Publishing the cohort's size would condition the coin and
+take that away (zeroing out leaves the client in the count). `server`: who also sees the cohorts; then there is no
+sampling (q = 1), and a client pays for the rounds in which it was drawn, in the worst case for all.
 
-**Noise.** "normal": a floating-point generator. It is for simulation: the numbers have the right distribution up to
-rounding, but neither a cryptographic source nor a proof against floating-point attacks. "discrete": each clipped row
-rounded to steps, one discrete Gaussian of the keystream for the whole sum; its event carries the rounding and the
-sampler's total variation, and the accountant's epsilon is the real one (`PoissonDiscreteGaussianSum`).
+**Noise.** "normal": a floating-point generator, and cohorts by one whose seed the caller knows. It is for simulation
+and protects nobody (`Private.protects`): the numbers have the right distribution up to rounding, but neither a
+cryptographic source nor a proof against floating-point attacks. "discrete": each clipped row rounded to steps, one
+discrete Gaussian of the keystream for the whole sum; its event carries the rounding and the sampler's total variation,
+the coins are words of a keystream too, with probability q rounded down to 64 bits, and each client is computed by
+itself: beside others its last bits, and with them a step, may depend on who else was drawn. The accountant's epsilon is
+then the real one (`PoissonDiscreteGaussianSum`).
+
+**Not counted**: rates, clips and rounds that were chosen by looking at private data, the models that a `watch` shows to
+anyone but who may see the release anyway, and time.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Literal, Protocol
 
@@ -198,6 +207,7 @@ class Private:
         server_drawn: the same for the client that was drawn most often. The cohorts are that view's to see; for the
             simulation's eyes alone otherwise.
         clip_norms: C_t of each round, if adaptive: made of released counts.
+        protects: False with noise "normal": the epsilons are then those of the mechanism that is imitated.
     """
 
     theta: Tensor
@@ -206,6 +216,7 @@ class Private:
     server: accountant.Epsilon
     server_drawn: accountant.Epsilon
     clip_norms: tuple[float, ...]
+    protects: bool
 
 
 def train_privately(
@@ -220,30 +231,32 @@ def train_privately(
 ) -> Private:
     """Rounds of drawing, clipping, adding noise and stepping.
 
-    `seed` decides cohorts and normal noise; discrete noise comes from the operating system and never from a seed.
+    `seed` decides cohorts and normal noise; with discrete noise both come from the operating system, never from a seed.
 
     Guarantee: `release`, at `level.delta`, zero-out adjacency of a client, if the coins stay secret. With noise
         "normal" that is the guarantee of the mechanism that is simulated.
+    Raises:
+        TrainingRefused: delta is not below 1/N: publishing one whole client at random would satisfy it.
     """
     n, width = len(population), len(theta)
+    if level.delta * n >= 1:
+        raise TrainingRefused(f"delta={level.delta:g} with {n} clients", "client level", "choose delta below 1/N")
     multiplier = level.multiplier(rounds=outer.rounds, population=n, dimension=width)
 
     def known(rounds: int) -> list[Event]:
         each = level.unsampled(multiplier, population=n, dimension=width)
         return [Repeated(each, rounds)] if rounds else []
 
-    coins = np.random.default_rng([seed, 1])
+    coins = _coins(level, n, seed)
     noisy = _noisy_sum(level, multiplier, population=n, dimension=width, seed=seed)
     rule, state, norms = level.clipping, outer.begin(theta), []
     taken = np.zeros(n, dtype=np.int64)
     expected = level.sampling_probability * n
     for number in range(outer.rounds):
-        drawn = np.flatnonzero(coins.random(n) < level.sampling_probability)
+        drawn = np.flatnonzero(coins())
         taken[drawn] += 1
-        rows = torch.zeros(0, width)
-        if len(drawn):
-            rows = engine.of_batch(state.theta, population.batch(drawn, number))
-        total = noisy(clip(part.double().numpy(), rule).values for part in torch.split(rows, _BLOCK))
+        blocks = _rows(engine, state.theta, population, drawn, number, apart=level.noise == "discrete")
+        total = noisy(clip(part.double().numpy(), rule).values for part in blocks)
         if isinstance(rule, AdaptiveClip):
             norms.append(rule.clip_norm)
             gradient, count = rule.split(total)
@@ -261,7 +274,32 @@ def train_privately(
         accountant.epsilon(known(outer.rounds), level.delta),
         accountant.epsilon(known(most), level.delta),
         tuple(norms),
+        protects=level.noise == "discrete",
     )
+
+
+def _coins(level: ClientLevel, population: int, seed: int) -> Callable[[], NDArray[np.bool_]]:
+    """Who is drawn in the next round, (N,): for the real noise by secret coins, which the amplification stands on."""
+    q = level.sampling_probability
+    if level.noise == "normal":
+        rng = np.random.default_rng([seed, 1])
+        return lambda: rng.random(population) < q
+    key, _ = noise_key(os.urandom)
+    words, heads = Keystream(key).words, int(Fraction(q) * 2**64)  # never more often than q
+    if heads >= 2**64:
+        return lambda: np.ones(population, dtype=bool)
+    return lambda: words(population) < np.uint64(heads)
+
+
+def _rows(
+    engine: BatchEngine, theta: Tensor, population: Population, drawn: NDArray[np.int64], number: int, *, apart: bool
+) -> Iterator[Tensor]:
+    """Contributions of the clients drawn, some at a time; `apart` computes each as if nobody else were there."""
+    if apart:
+        for place in range(len(drawn)):
+            yield engine.of_batch(theta, population.batch(drawn[place : place + 1], number))
+    elif len(drawn):
+        yield from torch.split(engine.of_batch(theta, population.batch(drawn, number)), _BLOCK)
 
 
 def _noisy_sum(

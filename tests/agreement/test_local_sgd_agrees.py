@@ -133,3 +133,30 @@ def test_settings_out_of_range():
             LocalSgd(net, **({"loss": "squared", "lr": 0.1, "batch_size": 1} | wrong))
     with pytest.raises(ModelRefused):
         LocalSgd(bind(nn.Linear(2, 2)), loss="squared", lr=0.1, batch_size=1)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [nn.ReLU(), nn.Linear(6, 3)],
+        lambda: [nn.Flatten(), nn.ReLU(), nn.Linear(6, 3)],
+        lambda: [nn.Tanh(), nn.Tanh(), nn.Linear(6, 3)],
+        lambda: [nn.Linear(6, 5), nn.Tanh(), nn.Tanh(), nn.Linear(5, 3)],
+        lambda: [nn.Linear(6, 5), nn.Tanh(), nn.Flatten(), nn.Tanh(), nn.ReLU(), nn.Tanh(), nn.Linear(5, 3)],
+    ],
+)
+def test_activations_one_after_the_other_and_before_any_weight(layers):
+    """None may write over what another one keeps, and least of all over the clients' own rows."""
+
+    def module():
+        torch.manual_seed(4)
+        return nn.Sequential(*layers())
+
+    shards = random_shards(4, 5, (6,), 3)
+    before = shards.rows.clone()
+    net = bind(module())
+    theta = net.start_tensor()
+    found = LocalSgd(net, loss="cross-entropy", lr=0.3, batch_size=2, epochs=2).rows(theta, shards)
+    assert torch.equal(shards.rows, before)
+    expected = by_hand(module, theta, shards, loss=functional.cross_entropy, lr=0.3, size=2, epochs=2)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)

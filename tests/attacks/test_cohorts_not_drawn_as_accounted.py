@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from populations import client, small_net, small_training
 from scipy import stats
 
 from fedmeta_privacy import accountant
@@ -11,10 +13,14 @@ from fedmeta_privacy.claims import View
 from fedmeta_privacy.clipping import FlatClip, l2_sensitivity
 from fedmeta_privacy.encoding import IntegerEncoding
 from fedmeta_privacy.events import FixedSizeGaussian, Gaussian, NonPrivate, PoissonGaussian, Repeated
-from secure_fedmeta.errors import CohortRefused
+from secure_fedmeta.errors import CohortRefused, SettingError
 from secure_fedmeta.population.accounting import account_of
+from secure_fedmeta.population.clients import MadeClients
 from secure_fedmeta.population.cohorts import Available, Everyone, FixedSize, Poisson
-from secure_fedmeta.population.rounds import DiscreteNoise, NormalNoise
+from secure_fedmeta.population.local_sgd import LocalSgd
+from secure_fedmeta.population.result import result_of
+from secure_fedmeta.population.rounds import DiscreteNoise, NormalNoise, ring_round
+from secure_fedmeta.population.updates import Trained
 
 CENTRAL, OWN = NormalNoise(2.0, draws="sum"), NormalNoise(0.2)
 
@@ -69,18 +75,18 @@ def test_a_schedule_lowers_nothing(cohorts):
 
 def test_noise_by_members_of_a_poisson_sample_is_refused():
     with pytest.raises(CohortRefused, match="SFM-141: a Poisson sample whose members draw the noise"):
-        release(Poisson(1000, 0.1), OWN, floor=50)
+        release(Poisson(1000, 0.1), OWN, floor=50, colluders=0)
 
 
 def test_noise_by_clients_counts_at_the_floor_and_with_dropouts_without_amplification():
     with pytest.raises(CohortRefused, match="no floor"):
         release(FixedSize(1000, 100), OWN)
-    whole = release(FixedSize(1000, 100), OWN, floor=100)
+    whole = release(FixedSize(1000, 100), OWN, floor=100, colluders=0)
     assert isinstance(whole.release, FixedSizeGaussian)
     assert whole.server.noise_multiplier == pytest.approx(0.2 * 10)
-    short = release(FixedSize(1000, 100), OWN, floor=64, dropouts=True)
+    short = release(FixedSize(1000, 100), OWN, floor=64, colluders=0, dropouts=True)
     assert isinstance(short.release, Gaussian) and short.release.noise_multiplier == pytest.approx(0.2 * 8)
-    assert isinstance(release(FixedSize(1000, 100), OWN, floor=64).release, Gaussian)
+    assert isinstance(release(FixedSize(1000, 100), OWN, floor=64, colluders=0).release, Gaussian)
 
 
 def test_a_published_size_with_dropouts_is_refused():
@@ -133,3 +139,95 @@ def test_the_variation_is_taken_off_delta():
     assert account.variation >= 2.0**-100
     assert account.epsilon(View.RELEASE, rounds=10, delta=1e-5) < 10
     assert account.epsilon(View.RELEASE, rounds=10, delta=5 * account.variation) == math.inf
+
+
+def test_whoever_may_work_with_the_server_hides_nobody():
+    """Their noise is known to it: of 100 draws with 36 colluders 64 hide a client."""
+    with pytest.raises(CohortRefused, match="not stated how many may work with the server"):
+        release(FixedSize(1000, 100), OWN, floor=100)
+    account = release(FixedSize(1000, 100), OWN, floor=100, colluders=36)
+    assert account.server.noise_multiplier <= 0.2 * 8
+    assert isinstance(account.release, Gaussian) and account.release == account.server
+    for floor, colluders in ((5, 5), (5, 9), (5, -1)):
+        with pytest.raises(CohortRefused):
+            release(Everyone(50), OWN, floor=floor, colluders=colluders)
+
+
+@pytest.mark.parametrize("cohorts", [Everyone(50), Poisson(50, 0.9)])
+def test_a_client_replaced_costs_more_than_the_account_which_does_not_speak_of_it(cohorts):
+    """+C for -C in a sum of everybody: twice the shift. So no sentence may say "replaced"."""
+    spent = release(cohorts).epsilon(View.RELEASE, rounds=1, delta=1e-5)
+    grid, sigma, q = np.linspace(-40, 40, 400_001), 2.0, getattr(cohorts, "probability", 1.0)
+
+    def law(at):
+        return (1 - q) * stats.norm.pdf(grid, 0, sigma) + q * stats.norm.pdf(grid, at, sigma)
+
+    above = np.maximum(law(1.0) - math.exp(spent) * law(-1.0), 0).sum() * (grid[1] - grid[0])
+    assert above > 1e-4  # not 1e-5
+    said = result_of(
+        release(cohorts), 1e-5, theta=None, rounds=1, charged=1, most_taken=1, protects=True, stopped=""
+    ).sentence()
+    assert "its vector zeroed out, not replaced" in said
+
+
+def test_the_servers_number_does_not_tell_who_was_drawn():
+    account = release(FixedSize(1000, 10), OWN, floor=10, colluders=0)
+    for most in (1, 7):
+        result = result_of(account, 1e-5, theta=None, rounds=9, charged=9, most_taken=most, protects=True, stopped="")
+        assert result.server == account.epsilon(View.SERVER, rounds=9, delta=1e-5)
+
+
+class Beside:
+    """Contributions that move with whoever is computed beside them, as the last bits of a batch do."""
+
+    def rows(self, theta, source, cohort):
+        yield torch.tensor([[0.25 * index + 0.125 * (len(cohort) - 1)] * 4 for index in cohort.tolist()])
+
+
+def test_a_client_is_computed_without_those_who_were_drawn_with_it():
+    encoding = IntegerEncoding(2.0**-10, 4, 32)
+    settings = {"clip_norm": 9.0, "encoding": encoding, "noise": DiscreteNoise(50.0, draws="sum")}
+
+    def opened(*cohort):
+        return ring_round(Beside(), None, None, np.array(cohort), **settings, keys=lambda client: bytes(16))
+
+    assert (opened(0, 1, 2) - opened(0, 2) == 256).all()  # client 1's own vector and nothing else
+    assert (opened(1) - opened() == 256).all()
+
+
+def test_others_lengths_and_chunks_move_no_bit():
+    """Real local training, clients of unequal length, steps as fine as the last bits of float32."""
+    sgd = LocalSgd(small_net(width=33), loss="cross-entropy", lr=0.1, batch_size=4, chunk=64)
+    clients = MadeClients(40, lambda index: client(index, rows=2 + index % 7))
+    theta = sgd.architecture.start_tensor().float()
+    encoding = IntegerEncoding(2.0**-26, sgd.dimension, 32)
+
+    def opened(cohort):
+        return ring_round(
+            Trained(sgd),
+            theta,
+            clients,
+            cohort,
+            clip_norm=0.5,
+            encoding=encoding,
+            noise=DiscreteNoise(50.0, draws="sum"),
+            keys=lambda client: bytes(16),
+        ).astype(np.uint32)
+
+    everyone, noise = np.arange(40), opened(np.zeros(0, np.int64))
+    for gone in (0, 6, 39):
+        rest = np.delete(everyone, gone)
+        np.testing.assert_array_equal(opened(everyone) - opened(rest), opened(np.array([gone])) - noise)
+
+
+def test_a_delta_that_gives_a_client_away_is_refused():
+    with pytest.raises(SettingError, match="is not below 1/N"):
+        small_training(delta=0.005)
+    assert small_training(delta=0.0049).account
+
+
+@pytest.mark.parametrize("cohorts", [FixedSize(1000, 10), Available(1000, np.arange, size=10), Everyone(10)])
+def test_a_floor_of_more_noises_than_there_are_members_is_refused(cohorts):
+    with pytest.raises(CohortRefused, match="a floor of 11 with 10 members"):
+        release(cohorts, OWN, floor=11, colluders=0)
+    assert release(cohorts, OWN, floor=10, colluders=0).server.noise_multiplier == pytest.approx(0.2 * 10**0.5)

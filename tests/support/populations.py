@@ -38,6 +38,7 @@ def small_training(population=200, **changes):
         "noise": NormalNoise(0.5, draws="sum"),
         "reproducible": True,
         "seed": 7,
+        "data": "clients made from their index",
     }
     return Training(**(settings | changes))
 

@@ -156,7 +156,12 @@ def test_a_discrete_run_protects_and_says_whom():
 
 def test_rounds_below_the_floor_open_nothing_and_stay_charged():
     training = small_training(
-        cohorts=FixedSize(200, 10), noise=NormalNoise(0.5), floor=10, dropouts=Dropouts(0.5, seed=1), divisor=10.0
+        cohorts=FixedSize(200, 10),
+        noise=NormalNoise(0.5),
+        floor=10,
+        colluders=0,
+        dropouts=Dropouts(0.5, seed=1),
+        divisor=10.0,
     )
     seen = []
     result = train(training, start_of(training), watch=lambda step, *_: seen.append(step), progress=False)
@@ -165,7 +170,7 @@ def test_rounds_below_the_floor_open_nothing_and_stay_charged():
 
 def test_the_server_counts_the_busiest_clients_rounds():
     shifts = Available.windows(np.arange(4) % 2, np.ones(4, int), period=2)
-    training = small_training(4, cohorts=shifts, noise=NormalNoise(1.0), floor=2, divisor=2.0)
+    training = small_training(4, cohorts=shifts, noise=NormalNoise(1.0), floor=2, colluders=0, divisor=2.0)
     result = train(training, start_of(training), progress=False)
     assert result.server == training.account.epsilon(view_of("server"), rounds=3, delta=1e-5) < result.release
 
@@ -184,6 +189,8 @@ def test_settings_that_cannot_be_run():
         small_training(clip_norm=None)
     with pytest.raises(RoundRefused, match="without an encoding"):
         small_training(noise=DiscreteNoise(100.0, draws="sum"))
+    with pytest.raises(RoundRefused, match="for a sum"):
+        small_training(encoding=IntegerEncoding(2.0**-12, D, 32))
     with pytest.raises(RoundRefused, match="do not fit the ring"):
         small_training(encoding=IntegerEncoding(2.0**-12, D, 16), noise=DiscreteNoise(4096.0, draws="sum"))
 

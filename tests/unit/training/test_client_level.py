@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from fedmeta_privacy import accountant, gdp
-from fedmeta_privacy.clipping import AdaptiveClip, FlatClip
+from fedmeta_privacy.clipping import AdaptiveClip, FlatClip, clip
 from fedmeta_privacy.events import PoissonDiscreteGaussianSum, PoissonGaussian
 from fedmeta_privacy.noise import DiscreteGaussian
 from secure_fedmeta.engines.batch import Part, TaskBatch
 from secure_fedmeta.errors import TrainingRefused
-from secure_fedmeta.training import ClientLevel, Outer, train_privately
+from secure_fedmeta.training import ClientLevel, Outer, client_level, train_privately
 
 LEVEL = ClientLevel(2.0, 1e-4, 0.1, FlatClip(1.0))
 ROUNDS = Outer(rounds=6, lr=0.1, rule="sgd", decay="none", warmup=0.0)
@@ -89,6 +89,8 @@ def test_a_client_moves_the_sum_by_no_more_than_what_is_charged(noise, monkeypat
     """Same coins and noise: zeroing one client out moves theta by at most lr / (q N) times the sensitivity."""
     level = ClientLevel(2.0, 1e-4, 0.1, FlatClip(1.0), noise=noise)
     monkeypatch.setattr(DiscreteGaussian, "sample", lambda self, n, words: np.zeros(n, np.int64))
+    same = np.random.default_rng(0).random(50) < 0.1
+    monkeypatch.setattr(client_level, "_coins", lambda level, n, seed: lambda: same)
     outer = dataclasses.replace(ROUNDS, rounds=1)
     whole = trained(level, outer=outer)
     moves = [
@@ -131,6 +133,56 @@ def test_adaptive_clip_follows_the_norms_by_released_counts():
     run = trained(level, outer=dataclasses.replace(ROUNDS, rounds=30), population=Vectors(count=200))
     assert run.clip_norms[0] == 64.0 and len(run.clip_norms) == 30
     assert 0.3 < run.clip_norms[-1] < 8.0  # norms are about 2
+
+
+class Beside(Sender):
+    """Rows that move with whoever is computed beside them, as the last bits of a batch do."""
+
+    def of_batch(self, theta, batch):
+        return super().of_batch(theta, batch) + 0.5 * (len(batch) - 1)
+
+
+def test_real_noise_computes_each_client_without_the_others(monkeypatch):
+    monkeypatch.setattr(DiscreteGaussian, "sample", lambda self, n, words: np.zeros(n, np.int64))
+    level = ClientLevel(2.0, 1e-4, 0.5, FlatClip(100.0), noise="discrete")
+    outer, theta = dataclasses.replace(ROUNDS, rounds=1), torch.zeros(4, dtype=torch.float64)
+
+    def sent(*drawn):
+        monkeypatch.setattr(client_level, "_coins", lambda level, n, seed: lambda: np.isin(np.arange(n), drawn))
+        return train_privately(Beside(), theta, Vectors(), outer, level, seed=0).theta
+
+    own = sent(3)
+    assert torch.allclose(sent(1, 2, 3) - sent(1, 2), own, rtol=0, atol=1e-12) and own.norm() > 0
+
+
+def test_secret_coins_come_from_no_seed_and_fall_heads_no_oftener_than_stated():
+    level = ClientLevel(2.0, 1e-4, 0.1, FlatClip(1.0), noise="discrete")
+    one, other = (client_level._coins(level, 100_000, 0) for _ in range(2))
+    first, second = one(), one()
+    assert not np.array_equal(first, second) and not np.array_equal(first, other())
+    assert abs(first.mean() - 0.1) < 0.005
+    assert client_level._coins(dataclasses.replace(level, sampling_probability=1.0), 9, 0)().all()
+    assert not client_level._coins(dataclasses.replace(level, sampling_probability=1e-300), 9, 0)().any()
+
+
+def test_a_delta_that_gives_a_client_away_is_refused():
+    with pytest.raises(TrainingRefused, match="below 1/N"):
+        trained(dataclasses.replace(LEVEL, delta=0.02))  # N = 50
+
+
+def test_only_real_noise_protects():
+    assert not trained().protects
+    assert trained(dataclasses.replace(LEVEL, noise="discrete")).protects
+
+
+@pytest.mark.parametrize("weight", [0.5, 2.0])
+def test_the_adaptive_count_is_in_the_sensitivity(weight):
+    """A client that stays away moves gradient and count together by no more than the noise is scaled by."""
+    rule = AdaptiveClip(0.5, count_weight=weight)
+    level = ClientLevel(2.0, 1e-4, 0.1, rule)
+    values = Vectors().values
+    moved = np.linalg.norm(clip(values, rule).values, axis=1).max()
+    assert moved <= level.sensitivity(50, 4) and moved == pytest.approx(math.hypot(1, weight / 2))
 
 
 @pytest.mark.parametrize(
