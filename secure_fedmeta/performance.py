@@ -73,11 +73,15 @@ class Performance:
 
 
 def site_engine(
-    plan: Plan, architecture: Architecture, algorithm: Algorithm, performance: Performance, shape: tuple[int, ...]
+    plan: Plan,
+    architecture: Architecture,
+    algorithm: Algorithm,
+    performance: Performance,
+    shape: tuple[int, ...] | None,
 ) -> Engine:
     """One site's engine: every batch has the public shape of its registered slots, whatever the records are.
 
-    `shape` is that of one row.
+    `shape` is that of one row; a site that holds nobody has none, and gets the loop, which has nothing to compute.
 
     Raises:
         EngineUnsafe: an engine for which nothing shows that units do not touch each other, with several at a site.
@@ -100,6 +104,8 @@ def site_engine(
             "performance",
             "use engine stacked, loop or auto, or make the client the unit",
         )
+    if shape is None:
+        return slow
     if name == "auto":
         candidates = ("stacked",) if units > 1 else ("stacked", "vmap")
         with performance.on_threads():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+from torch import nn
 from torch.func import grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -64,6 +65,10 @@ def batch_of(tensors: Sequence[Tensor], full: tuple[bool, bool]) -> TaskBatch:
 def vectorised(unit: Unit, network: Architecture, row_loss: RowLoss, theta: Tensor, batch: TaskBatch) -> Tensor:
     """One task's unit by `torch.func.grad`, vectorised over the tasks."""
     full = batch.support.full, batch.query.full
+    # torch's recurrent cells add in place to products of the weights, which shared weights leave without tasks.
+    cells = (nn.RNNBase, nn.RNNCellBase)
+    if theta.dim() == 1 and any(isinstance(part, cells) for part in network.skeleton.modules()):
+        theta = theta.expand(len(batch), -1)
 
     def one(at: Tensor, *tensors: Tensor) -> Tensor:
         return unit(at, BatchLosses(batch_of(tensors, full), network.outputs, row_loss), grad)

@@ -76,8 +76,8 @@ def contribution_of(schedule: Schedule, data: Data, performance: Performance | N
     if plan.mode == "bounded-glm" and isinstance(data, Task):
         return ClosedForm(schedule, data)
     tasks = (data,) if isinstance(data, Task) else data
-    columns = tasks[0].query_rows.shape[1:] if tasks else (1,)
-    engine = engine_of(schedule, performance or Performance(), columns)
+    shape = tasks[0].query_rows.shape[1:] if tasks else None  # a site without any person still sends noise
+    engine = engine_of(schedule, performance or Performance(), shape)
     if plan.mode == "noisy-inner" and isinstance(data, Task):
         from ..algorithms.noisy_inner import NoisyInner
 
@@ -85,8 +85,8 @@ def contribution_of(schedule: Schedule, data: Data, performance: Performance | N
     return Persons(engine, tasks)
 
 
-def engine_of(schedule: Schedule, performance: Performance, shape: tuple[int, ...]) -> Engine:
-    """The engine that computes a network's gradients, for rows of this shape."""
+def engine_of(schedule: Schedule, performance: Performance, shape: tuple[int, ...] | None) -> Engine:
+    """The engine that computes a network's gradients, for rows of this shape; None where there are no rows at all."""
     from ..algorithms.planned import algorithm_of
 
     plan, architecture = schedule.plan, schedule.architecture
