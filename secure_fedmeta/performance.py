@@ -40,7 +40,7 @@ class Performance:
         >>> Performance(threads=0)
         Traceback (most recent call last):
         ...
-        secure_fedmeta.errors.SettingError: SFM-101: threads=0 (performance). Remedy: use 1 or more.
+        secure_fedmeta.errors.SettingError: SFM-101: threads=0 (performance). Remedy: use a whole number from 1.
     """
 
     engine: EngineName = "loop"
@@ -53,9 +53,9 @@ class Performance:
             raise SettingError(f"engine={self.engine!r}", "performance", f"use one of {get_args(EngineName)}")
         for name in ("chunk", "threads"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingError(f"{name}={value}", "performance", "use 1 or more")
-        if self.rows is not None and (len(self.rows) != 2 or min(self.rows) < 1 or max(self.rows) > 100_000):
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise SettingError(f"{name}={value!r}", "performance", "use a whole number from 1")
+        if self.rows is not None and not _two_counts(self.rows):
             raise SettingError(f"rows={self.rows}", "performance", "use two numbers from 1 to 100000")
 
     @contextmanager
@@ -70,6 +70,11 @@ class Performance:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def _two_counts(rows: object) -> bool:
+    whole = isinstance(rows, tuple) and len(rows) == 2 and all(isinstance(one, int) for one in rows)
+    return whole and all(1 <= one <= 100_000 for one in rows)  # type: ignore[attr-defined]
 
 
 def site_engine(

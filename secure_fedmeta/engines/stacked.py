@@ -11,9 +11,10 @@ from __future__ import annotations
 import torch
 
 from ..algorithms.core import Algorithm, tape_grad
+from ..errors import ModelRefused
 from ..parameters import Architecture
 from .batch import BatchLosses, Outputs, TaskBatch
-from .batched import BatchedEngine, Unit
+from .batched import BatchedEngine, Unit, cause
 from .traced import layer_of
 
 Tensor = torch.Tensor
@@ -23,7 +24,7 @@ class StackedEngine(BatchedEngine):
     """Per-task vectors of a network that stacks.
 
     Raises:
-        ModelRefused: a layer without a batched form.
+        ModelRefused: a layer without a batched form; (when called) rows or labels that do not fit.
 
     Example:
         >>> import numpy as np
@@ -54,7 +55,14 @@ class StackedEngine(BatchedEngine):
     def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
         """The unit of every task: theta (D,) or (T, D) to (T, ...)."""
         stacked = theta.expand(len(batch), -1) if theta.dim() == 1 else theta
-        return unit(stacked, BatchLosses(batch, self._outputs, self.row_loss), tape_grad)
+        try:
+            return unit(stacked, BatchLosses(batch, self._outputs, self.row_loss), tape_grad)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ModelRefused(
+                f"it does not run on these rows: {cause(error)}",
+                "engine stacked",
+                "give rows and labels that the network and the loss take, and as many parameters as are learned",
+            ) from None
 
 
 def batched_outputs(architecture: Architecture) -> Outputs:

@@ -19,7 +19,7 @@ from ..errors import ModelRefused
 from ..losses import RowLoss
 from ..parameters import Architecture
 from .batch import BatchLosses, Part, TaskBatch
-from .batched import BatchedEngine, Unit
+from .batched import BatchedEngine, Unit, cause
 
 Tensor = torch.Tensor
 
@@ -39,9 +39,10 @@ class VmapEngine(BatchedEngine):
                 warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
                 return vectorised(unit, self.network, self.row_loss, theta, batch)
         except (RuntimeError, NotImplementedError) as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelRefused(
-                f"torch.func fails on it: {said[:160]}", "engine vmap", "use engine stacked, loop or auto"
+                f"torch.func fails on it: {cause(error)}",
+                "engine vmap",
+                "use engine stacked, loop or auto, if the rows and labels are what the network and the loss take",
             ) from None
 
     @cached_property

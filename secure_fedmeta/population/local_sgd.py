@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelRefused, SettingError
-from ..parameters import Architecture
+from ..parameters import Architecture, check_bound
 from .clients import Shards
 from .layers import (
     Convolution,
@@ -72,6 +72,9 @@ class LocalSgd:
                 "local training",
                 f"use a loss of {sorted(_GRADIENTS)}, a positive rate and counts from 1",
             )
+        check_bound(self.architecture)
+        if self.architecture.frozen:
+            raise ModelRefused("some of its parameters are frozen", "model", "learn all of them, or use an engine")
         if not isinstance(self.architecture.skeleton, nn.Sequential):
             raise ModelRefused("the network is no nn.Sequential", "model", "stack its layers, or use an engine")
         modules = tuple(self.architecture.skeleton)

@@ -116,6 +116,6 @@ def test_a_killed_site_is_survived_by_the_others(both, ledgers):
 
 def test_a_network_is_refused_before_anything_is_written(tmp_path):
     schedule = mode_schedule("site")
-    with pytest.raises(ModelRefused, match="SFM-114: .*closed forms only"):
+    with pytest.raises(ModelRefused, match=r"SFM-114: .* closed forms only"):
         write_site(tmp_path, 1, mode_data(schedule, np.random.default_rng(0)), schedule)
     assert list(tmp_path.iterdir()) == []
