@@ -46,6 +46,10 @@ class BatchedEngine(ABC):
         self.dtype = dtype
         self.chunk = chunk
         self.slots = slots
+        self.prepare()
+
+    def prepare(self) -> None:  # noqa: B027 - most kinds have nothing to do
+        """What an engine makes once, or its refusal of the network."""
 
     @abstractmethod
     def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from ..algorithms.core import Algorithm, tape_grad
+from ..algorithms.core import tape_grad
 from ..errors import ModelRefused
 from ..parameters import Architecture
 from .batch import BatchLosses, Outputs, TaskBatch
@@ -39,18 +39,9 @@ class StackedEngine(BatchedEngine):
         [[-0.2005, -0.2005, -0.2005]]
     """
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        algorithm: Algorithm,
-        *,
-        loss: str,
-        dtype: torch.dtype = torch.float64,
-        chunk: int | None = None,
-        slots: tuple[int, int] | None = None,
-    ) -> None:
-        super().__init__(architecture, algorithm, loss=loss, dtype=dtype, chunk=chunk, slots=slots)
-        self._outputs = batched_outputs(architecture)
+    def prepare(self) -> None:
+        """The network's batched form."""
+        self._outputs = batched_outputs(self.architecture)
 
     def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
         """The unit of every task: theta (D,) or (T, D) to (T, ...)."""

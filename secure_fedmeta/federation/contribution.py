@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_privacy.noise import Words
+from fedmeta_privacy.dp_sgd import ClippedNoisySum
+from fedmeta_privacy.noise import DiscreteGaussian, Words
 from fedmeta_privacy.sensitivity import check_model
+from fedmeta_privacy.surplus import samplers
 
 from ..algorithms.glm import displacement, logistic, softmax
 from ..engines import Engine
@@ -83,6 +85,20 @@ def contribution_of(schedule: Schedule, data: Data, performance: Performance | N
 
         return NoisyInner(schedule, engine, data)
     return Persons(engine, tasks)
+
+
+def release_of(schedule: Schedule) -> ClippedNoisySum:
+    """What clips a site's rows, sums them and adds its own noise, the part of it that is never taken off again."""
+    noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
+    if schedule.surplus is not None:
+        noise = samplers(schedule.surplus.scales)[0]
+    return ClippedNoisySum(
+        clipping=schedule.clipping,
+        encoding=schedule.encoding,
+        noise=noise,
+        slots=schedule.plan.unit_slots,
+        rounding=schedule.noise.rounding,
+    )
 
 
 def engine_of(schedule: Schedule, performance: Performance, shape: tuple[int, ...] | None) -> Engine:
