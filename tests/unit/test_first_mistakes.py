@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from networks import MAML
 from small_runs import small_book, small_plan, small_records
 from torch import nn
@@ -15,9 +16,10 @@ from secure_fedmeta.engines.auto import AutoEngine
 from secure_fedmeta.engines.loop import LoopEngine
 from secure_fedmeta.engines.stacked import StackedEngine
 from secure_fedmeta.engines.vmap import VmapEngine
-from secure_fedmeta.errors import ModelRefused, SettingError, UserError
+from secure_fedmeta.errors import DataRefused, ModelRefused, SettingError, UserError
 from secure_fedmeta.parameters import bind
 from secure_fedmeta.performance import Performance
+from secure_fedmeta.population.clients import Shards
 from secure_fedmeta.population.local_sgd import LocalSgd
 from secure_fedmeta.tasks import Task
 
@@ -133,3 +135,16 @@ def test_local_training_of_frozen_parameters_is_refused():
         LocalSgd(bind(frozen), loss="cross-entropy", lr=0.1, batch_size=2)
     with pytest.raises(ModelRefused, match="a Sequential is not bound"):
         LocalSgd(nn.Sequential(nn.Linear(3, 3)), loss="cross-entropy", lr=0.1, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("width", "label", "parameters", "said"),
+    [(4, 0, 12, "cannot be multiplied"), (3, 77, 12, "beyond its range"), (3, 0, 11, "split")],
+)
+def test_local_training_of_what_does_not_fit(width, label, parameters, said):
+    sgd = LocalSgd(bind(nn.Sequential(nn.Linear(3, 3))), loss="cross-entropy", lr=0.1, batch_size=2)
+    held = Shards(torch.zeros(2, 4, width), torch.full((2, 4), label))
+    for compute in (sgd.rows, sgd.total):
+        with pytest.raises(DataRefused, match=f"SFM-140: .*{said}") as caught:
+            compute(torch.zeros(parameters), held)
+        assert "77" not in str(caught.value)
