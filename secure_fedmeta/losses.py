@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from .errors import SettingError
+
 RowLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -33,3 +35,21 @@ def squared(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 ROW_LOSSES: dict[str, RowLoss] = {"logistic": logistic, "cross-entropy": cross_entropy, "squared": squared}
+
+
+def row_loss(name: str) -> RowLoss:
+    """The loss of this name.
+
+    Raises:
+        SettingError: there is none.
+
+    Example:
+        >>> row_loss("hinge")
+        Traceback (most recent call last):
+        ...
+        secure_fedmeta.errors.SettingError: SFM-101: loss 'hinge' (loss). Remedy: use one of ...
+    """
+    found = ROW_LOSSES.get(name)
+    if found is None:
+        raise SettingError(f"loss {name!r}", "loss", f"use one of {', '.join(ROW_LOSSES)}")
+    return found

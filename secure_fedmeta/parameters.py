@@ -98,7 +98,8 @@ class Architecture:
             with torch.no_grad():
                 first, second, alone = self.outputs(flat, rows), self.outputs(flat, rows), self.outputs(flat, rows[:1])
         except (RuntimeError, ValueError, TypeError, LookupError) as error:
-            raise _refused(f"it does not take rows of {inputs} features ({type(error).__name__})", _SHAPES) from None
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+            raise _refused(f"it does not take rows of {inputs} features: {said}", _SHAPES) from None
         shapes = {(2, outputs), (2,)} if outputs == 1 else {(2, outputs)}
         if tuple(first.shape) not in shapes or alone.shape != (1, *first.shape[1:]):
             raise _refused(f"two rows give outputs of shape {tuple(first.shape)}, not (2, {outputs})", _SHAPES)
@@ -106,7 +107,7 @@ class Architecture:
             raise _refused("the same rows give other outputs a second time", "make the forward pass deterministic")
 
 
-_SHAPES = "make its inputs the features and its outputs what the loss asks for"
+_SHAPES = "take rows (n, features), for images by an nn.Unflatten first, and give the outputs that the loss asks for"
 
 
 def bind(model: torch.nn.Module | Callable[[], torch.nn.Module]) -> Architecture:
@@ -192,6 +193,16 @@ def _check(module: torch.nn.Module) -> None:
     for name, parameter in every:
         if isinstance(parameter, torch.nn.parameter.UninitializedParameter) or not parameter.is_floating_point():
             raise _refused(f"parameter {name!r} is lazy or holds no real numbers", "initialise it as real numbers")
+
+
+def check_bound(given: object) -> None:
+    """Refuse a module where an `Architecture` is asked for.
+
+    Raises:
+        ModelRefused: it is not what `bind` makes.
+    """
+    if not isinstance(given, Architecture):
+        raise _refused(f"a {type(given).__name__} is not bound", "pass `secure_fedmeta.parameters.bind(module)`")
 
 
 def _refused(what: str, remedy: str) -> ModelRefused:

@@ -26,7 +26,8 @@ class Performance:
     Attributes:
         engine: `loop` computes any network unit by unit; `stacked` a batch of slots; `vmap` and `compiled` where a site
             is one unit; `auto` measures on tasks that hold no data.
-        chunk: slots computed at a time; None for all of them.
+        chunk: slots computed at a time; None for all of them. Take a divisor of their number: a shorter last chunk has
+            another shape, in which some networks round differently, and is then refused (`EngineUnsafe`).
         threads: of torch while it computes; None leaves its setting.
         rows: (support, query) rows that a person's slot is padded to, where the unit is a person: choose them from
             public knowledge, never from the records. A person with more is computed alone. None: the plan's slots.
@@ -40,7 +41,7 @@ class Performance:
         >>> Performance(threads=0)
         Traceback (most recent call last):
         ...
-        secure_fedmeta.errors.SettingError: SFM-101: threads=0 (performance). Remedy: use 1 or more.
+        secure_fedmeta.errors.SettingError: SFM-101: threads=0 (performance). Remedy: use a whole number from 1.
     """
 
     engine: EngineName = "loop"
@@ -53,9 +54,9 @@ class Performance:
             raise SettingError(f"engine={self.engine!r}", "performance", f"use one of {get_args(EngineName)}")
         for name in ("chunk", "threads"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SettingError(f"{name}={value}", "performance", "use 1 or more")
-        if self.rows is not None and (len(self.rows) != 2 or min(self.rows) < 1 or max(self.rows) > 100_000):
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise SettingError(f"{name}={value!r}", "performance", "use a whole number from 1")
+        if self.rows is not None and not _two_counts(self.rows):
             raise SettingError(f"rows={self.rows}", "performance", "use two numbers from 1 to 100000")
 
     @contextmanager
@@ -72,12 +73,21 @@ class Performance:
             torch.set_num_threads(before)
 
 
+def _two_counts(rows: object) -> bool:
+    whole = isinstance(rows, tuple) and len(rows) == 2 and all(isinstance(one, int) for one in rows)
+    return whole and all(1 <= one <= 100_000 for one in rows)  # type: ignore[attr-defined]
+
+
 def site_engine(
-    plan: Plan, architecture: Architecture, algorithm: Algorithm, performance: Performance, shape: tuple[int, ...]
+    plan: Plan,
+    architecture: Architecture,
+    algorithm: Algorithm,
+    performance: Performance,
+    shape: tuple[int, ...] | None,
 ) -> Engine:
     """One site's engine: every batch has the public shape of its registered slots, whatever the records are.
 
-    `shape` is that of one row.
+    `shape` is that of one row; a site that holds nobody has none, and gets the loop, which has nothing to compute.
 
     Raises:
         EngineUnsafe: an engine for which nothing shows that units do not touch each other, with several at a site.
@@ -100,6 +110,8 @@ def site_engine(
             "performance",
             "use engine stacked, loop or auto, or make the client the unit",
         )
+    if shape is None:
+        return slow
     if name == "auto":
         candidates = ("stacked",) if units > 1 else ("stacked", "vmap")
         with performance.on_threads():

@@ -26,7 +26,7 @@ from .algorithms.glm.softmax import softmax
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
 from .documents import write_documents
-from .errors import ModelRefused
+from .errors import ModelRefused, SettingError
 from .federation.accounts import Spent
 from .federation.identities import (
     Credentials,
@@ -153,6 +153,10 @@ def federate(
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
+    if not isinstance(performance, Performance | None):
+        raise SettingError(
+            f"performance is a {type(performance).__name__}", "federate", 'pass Performance(engine="stacked")'
+        )
     sites = list(sites)
     check_names(sites)
     plan = plan.changed(clients=len(sites))

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..algorithms.core import Algorithm, Grad, Losses
-from ..losses import ROW_LOSSES
-from ..parameters import Architecture
+from ..losses import row_loss
+from ..parameters import Architecture, check_bound
 from ..tasks import Task
 from .batch import Part, TaskBatch
 
@@ -39,12 +39,17 @@ class BatchedEngine(ABC):
         chunk: int | None = None,
         slots: tuple[int, int] | None = None,
     ) -> None:
+        check_bound(architecture)
         self.architecture = architecture
         self.algorithm = algorithm
-        self.row_loss = ROW_LOSSES[loss]
+        self.row_loss = row_loss(loss)
         self.dtype = dtype
         self.chunk = chunk
         self.slots = slots
+        self.prepare()
+
+    def prepare(self) -> None:  # noqa: B027 - most kinds have nothing to do
+        """What an engine makes once, or its refusal of the network."""
 
     @abstractmethod
     def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
@@ -111,3 +116,11 @@ class BatchedEngine(ABC):
 
 def _slope(at: Tensor, losses: Losses, grad: Grad) -> Tensor:
     return grad(losses.query)(at)
+
+
+def cause(error: Exception) -> str:
+    """The first line of what a network raised, for an error of our own; never an index, which may be a label."""
+    said = (str(error).strip().splitlines() or [""])[0]
+    if "out of bounds" in said or "out of range" in said:
+        return "a label or another index is beyond its range"
+    return said[:160] or type(error).__name__

@@ -36,8 +36,8 @@ class CompiledEngine(VmapEngine):
         EngineRefused: no C++ compiler; (when called) more than `MOST_SHAPES` shapes.
     """
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def prepare(self) -> None:
+        """Refuse what cannot be compiled, or not here."""
         if any(isinstance(part, nn.modules.conv._ConvNd) for part in self.architecture.skeleton.modules()):
             raise ModelRefused("compiled convolutions are slower and take a gigabyte", "engine compiled", _OTHER)
         if not any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++", "c++")):

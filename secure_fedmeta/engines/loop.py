@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..algorithms.core import Algorithm, tape_grad
-from ..losses import ROW_LOSSES
-from ..parameters import Architecture
+from ..losses import row_loss
+from ..parameters import Architecture, check_bound
 from ..tasks import Task
 
 Float = NDArray[np.float64]
@@ -44,10 +44,11 @@ class LoopEngine:
     def __init__(
         self, architecture: Architecture, algorithm: Algorithm, *, loss: str, dtype: torch.dtype = torch.float64
     ) -> None:
+        check_bound(architecture)
         self._architecture = architecture if dtype == torch.float64 else architecture.of_type(dtype)
         self._dtype = dtype
         self._algorithm = algorithm
-        self._row_loss = ROW_LOSSES[loss]
+        self._row_loss = row_loss(loss)
 
     def contributions(self, theta: Float, tasks: Sequence[Task]) -> Float:
         """What each task adds to the sum, (tasks, D); without query rows zeros, a broken one NaN."""

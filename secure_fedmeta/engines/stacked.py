@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import torch
 
-from ..algorithms.core import Algorithm, tape_grad
+from ..algorithms.core import tape_grad
+from ..errors import ModelRefused
 from ..parameters import Architecture
 from .batch import BatchLosses, Outputs, TaskBatch
-from .batched import BatchedEngine, Unit
+from .batched import BatchedEngine, Unit, cause
 from .traced import layer_of
 
 Tensor = torch.Tensor
@@ -23,7 +24,7 @@ class StackedEngine(BatchedEngine):
     """Per-task vectors of a network that stacks.
 
     Raises:
-        ModelRefused: a layer without a batched form.
+        ModelRefused: a layer without a batched form; (when called) rows or labels that do not fit.
 
     Example:
         >>> import numpy as np
@@ -38,23 +39,21 @@ class StackedEngine(BatchedEngine):
         [[-0.2005, -0.2005, -0.2005]]
     """
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        algorithm: Algorithm,
-        *,
-        loss: str,
-        dtype: torch.dtype = torch.float64,
-        chunk: int | None = None,
-        slots: tuple[int, int] | None = None,
-    ) -> None:
-        super().__init__(architecture, algorithm, loss=loss, dtype=dtype, chunk=chunk, slots=slots)
-        self._outputs = batched_outputs(architecture)
+    def prepare(self) -> None:
+        """The network's batched form."""
+        self._outputs = batched_outputs(self.architecture)
 
     def each(self, unit: Unit, theta: Tensor, batch: TaskBatch) -> Tensor:
         """The unit of every task: theta (D,) or (T, D) to (T, ...)."""
         stacked = theta.expand(len(batch), -1) if theta.dim() == 1 else theta
-        return unit(stacked, BatchLosses(batch, self._outputs, self.row_loss), tape_grad)
+        try:
+            return unit(stacked, BatchLosses(batch, self._outputs, self.row_loss), tape_grad)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ModelRefused(
+                f"it does not run on these rows: {cause(error)}",
+                "engine stacked",
+                "give rows and labels that the network and the loss take, and as many parameters as are learned",
+            ) from None
 
 
 def batched_outputs(architecture: Architecture) -> Outputs:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+from torch import nn
 from torch.func import grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -18,7 +19,7 @@ from ..errors import ModelRefused
 from ..losses import RowLoss
 from ..parameters import Architecture
 from .batch import BatchLosses, Part, TaskBatch
-from .batched import BatchedEngine, Unit
+from .batched import BatchedEngine, Unit, cause
 
 Tensor = torch.Tensor
 
@@ -38,9 +39,10 @@ class VmapEngine(BatchedEngine):
                 warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
                 return vectorised(unit, self.network, self.row_loss, theta, batch)
         except (RuntimeError, NotImplementedError) as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelRefused(
-                f"torch.func fails on it: {said[:160]}", "engine vmap", "use engine stacked, loop or auto"
+                f"torch.func fails on it: {cause(error)}",
+                "engine vmap",
+                "use engine stacked, loop or auto, if the rows and labels are what the network and the loss take",
             ) from None
 
     @cached_property
@@ -64,6 +66,10 @@ def batch_of(tensors: Sequence[Tensor], full: tuple[bool, bool]) -> TaskBatch:
 def vectorised(unit: Unit, network: Architecture, row_loss: RowLoss, theta: Tensor, batch: TaskBatch) -> Tensor:
     """One task's unit by `torch.func.grad`, vectorised over the tasks."""
     full = batch.support.full, batch.query.full
+    # torch's recurrent cells add in place to products of the weights, which shared weights leave without tasks.
+    cells = (nn.RNNBase, nn.RNNCellBase)
+    if theta.dim() == 1 and any(isinstance(part, cells) for part in network.skeleton.modules()):
+        theta = theta.expand(len(batch), -1)
 
     def one(at: Tensor, *tensors: Tensor) -> Tensor:
         return unit(at, BatchLosses(batch_of(tensors, full), network.outputs, row_loss), grad)

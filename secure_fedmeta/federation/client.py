@@ -15,17 +15,14 @@ from fedmeta_crypto.errors import OutOfOrder, PlanRefused
 from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.clipping import AdaptiveClip
-from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.errors import BudgetExceeded, JournalRolledBack
-from fedmeta_privacy.noise import DiscreteGaussian
-from fedmeta_privacy.surplus import samplers
 
 from ..clip_plan import within_reach
 from ..entropy import noise_key
 from ..performance import Performance
 from ..schedule import Schedule
 from . import plain
-from .contribution import Data, check_data, contribution_of
+from .contribution import Data, check_data, contribution_of, release_of
 from .identities import Credentials
 from .model import announced_from_bytes, model_digest
 from .statements import COMMITMENT_BYTES
@@ -88,16 +85,7 @@ class SiteClient:
         self._stopped: JournalRolledBack | None = None
         self._session: ClientSession | None = None
         self._theta: NDArray[np.float64] | None = None
-        noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
-        if schedule.surplus is not None:
-            noise = samplers(schedule.surplus.scales)[0]
-        self._release = ClippedNoisySum(
-            clipping=schedule.clipping,
-            encoding=schedule.encoding,
-            noise=noise,
-            slots=schedule.plan.unit_slots,
-            rounding=schedule.noise.rounding,
-        )
+        self._release = release_of(schedule)
         # The newest round seen, charged or not: a replayed announcement is refused.
         self._last_round = max(last_round, budget.last_round)
 

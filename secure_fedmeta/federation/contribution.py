@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_privacy.noise import Words
+from fedmeta_privacy.dp_sgd import ClippedNoisySum
+from fedmeta_privacy.noise import DiscreteGaussian, Words
 from fedmeta_privacy.sensitivity import check_model
+from fedmeta_privacy.surplus import samplers
 
 from ..algorithms.glm import displacement, logistic, softmax
 from ..engines import Engine
@@ -76,8 +78,8 @@ def contribution_of(schedule: Schedule, data: Data, performance: Performance | N
     if plan.mode == "bounded-glm" and isinstance(data, Task):
         return ClosedForm(schedule, data)
     tasks = (data,) if isinstance(data, Task) else data
-    columns = tasks[0].query_rows.shape[1:] if tasks else (1,)
-    engine = engine_of(schedule, performance or Performance(), columns)
+    shape = tasks[0].query_rows.shape[1:] if tasks else None  # a site without any person still sends noise
+    engine = engine_of(schedule, performance or Performance(), shape)
     if plan.mode == "noisy-inner" and isinstance(data, Task):
         from ..algorithms.noisy_inner import NoisyInner
 
@@ -85,8 +87,22 @@ def contribution_of(schedule: Schedule, data: Data, performance: Performance | N
     return Persons(engine, tasks)
 
 
-def engine_of(schedule: Schedule, performance: Performance, shape: tuple[int, ...]) -> Engine:
-    """The engine that computes a network's gradients, for rows of this shape."""
+def release_of(schedule: Schedule) -> ClippedNoisySum:
+    """What clips a site's rows, sums them and adds its own noise, the part of it that is never taken off again."""
+    noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
+    if schedule.surplus is not None:
+        noise = samplers(schedule.surplus.scales)[0]
+    return ClippedNoisySum(
+        clipping=schedule.clipping,
+        encoding=schedule.encoding,
+        noise=noise,
+        slots=schedule.plan.unit_slots,
+        rounding=schedule.noise.rounding,
+    )
+
+
+def engine_of(schedule: Schedule, performance: Performance, shape: tuple[int, ...] | None) -> Engine:
+    """The engine that computes a network's gradients, for rows of this shape; None where there are no rows at all."""
     from ..algorithms.planned import algorithm_of
 
     plan, architecture = schedule.plan, schedule.architecture

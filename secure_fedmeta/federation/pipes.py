@@ -64,10 +64,18 @@ def enrol(folder: Path, client_id: int, schedule: Schedule) -> bytes:
 def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule, *, allow_list: Path | None = None) -> None:
     """Write what a site's process reads: its own records, and the plan that it makes its own schedule from.
 
-    `allow_list` is where the process finds the public keys of all parties; signed rounds need it.
+    `allow_list` is where the process finds the public keys of all parties; signed rounds need it. How the site computes
+    (`Performance`) is not written: closed forms, which is all that it takes, need no engine.
+
+    Raises:
+        ModelRefused: the schedule is a network's.
     """
     if schedule.architecture is not None:
-        raise ModelRefused("a network cannot be sent to a site's process", "site", "run its sites in one process")
+        raise ModelRefused(
+            "a site's process takes closed forms only: a network is code, and no code is written for it",
+            "site",
+            "give this site to `LocalSite`, or use mode bounded-glm without a model",
+        )
     arrays = {name: getattr(task, name) for name in Task.__slots__}
     records = io.BytesIO()
     np.savez(records, allow_pickle=False, **arrays)

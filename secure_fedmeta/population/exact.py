@@ -21,13 +21,10 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import Keystream
 from fedmeta_crypto.graph import neighbours
-from fedmeta_privacy.dp_sgd import ClippedNoisySum
-from fedmeta_privacy.noise import DiscreteGaussian
-from fedmeta_privacy.surplus import samplers
 
 from ..entropy import noise_key
 from ..errors import RoundRefused
-from ..federation.contribution import Contribution, Data, check_data, contribution_of
+from ..federation.contribution import Contribution, Data, check_data, contribution_of, release_of
 from ..federation.surplus import own_parts
 from ..schedule import Schedule
 
@@ -79,16 +76,7 @@ class ExactSimulation:
             site: contribution_of(schedule, data[site]) for site in self.cohort
         }
         self._seeds, self._surplus = seeds, surplus
-        noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
-        if schedule.surplus is not None:
-            noise = samplers(schedule.surplus.scales)[0]
-        self._release = ClippedNoisySum(
-            clipping=schedule.clipping,
-            encoding=schedule.encoding,
-            noise=noise,
-            slots=schedule.plan.unit_slots,
-            rounding=schedule.noise.rounding,
-        )
+        self._release = release_of(schedule)
 
     def round(
         self,

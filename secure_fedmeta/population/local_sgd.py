@@ -9,13 +9,15 @@ theta - theta_local: the server goes down along the mean, as along any contribut
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from ..errors import ModelRefused, SettingError
-from ..parameters import Architecture
+from ..engines.batched import cause
+from ..errors import DataRefused, ModelRefused, SettingError
+from ..parameters import Architecture, check_bound
 from .clients import Shards
 from .layers import (
     Convolution,
@@ -32,6 +34,19 @@ from .layers import (
 Tensor = torch.Tensor
 
 
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Refuse what the layers cannot compute, without any record in the text."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise DataRefused(
+            f"it does not run on these rows: {cause(error)}",
+            "local training",
+            "give rows and labels that the network and the loss take, and the network's own number of parameters",
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class LocalSgd:
     """FedAvg's client step for stacks of linear, convolutional, ReLU, tanh, pooling and reshaping layers.
@@ -45,6 +60,7 @@ class LocalSgd:
     Shapes: theta (P,) to rows (n, P) or their sum (P,), in theta's type.
     Raises:
         ModelRefused: another layer.  SettingError: a setting out of range.
+        DataRefused: (when called) rows, labels or a model that do not fit.
 
     Example:
         >>> import numpy as np
@@ -72,6 +88,9 @@ class LocalSgd:
                 "local training",
                 f"use a loss of {sorted(_GRADIENTS)}, a positive rate and counts from 1",
             )
+        check_bound(self.architecture)
+        if self.architecture.frozen:
+            raise ModelRefused("some of its parameters are frozen", "model", "learn all of them, or use an engine")
         if not isinstance(self.architecture.skeleton, nn.Sequential):
             raise ModelRefused("the network is no nn.Sequential", "model", "stack its layers, or use an engine")
         modules = tuple(self.architecture.skeleton)
@@ -109,6 +128,7 @@ class LocalSgd:
             total += torch.cat(parts)
         return total
 
+    @_fitting()
     def _trained(self, theta: Tensor, part: Shards) -> list[Layer]:
         steps, size = -(-part.slots // self.batch_size) * self.epochs, min(self.batch_size, part.slots)
         layers = self._at(theta, clients=len(part), rows=size, steps=steps)

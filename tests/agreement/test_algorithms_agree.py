@@ -6,6 +6,7 @@ import torch
 from algorithm_cases import NAMES, algorithms_of, small_net
 from small_runs import random_task
 
+from secure_fedmeta.engines.auto import AutoEngine
 from secure_fedmeta.engines.loop import LoopEngine
 from secure_fedmeta.engines.stacked import StackedEngine
 from secure_fedmeta.engines.vmap import VmapEngine
@@ -33,6 +34,16 @@ def test_batched_engines_agree_with_the_loop(engine, name):
     np.testing.assert_allclose(fast, slow, rtol=0, atol=difference)
     assert slow.shape == (len(TASKS), len(theta)) and np.abs(slow[0]).max() > 1e-3
     np.testing.assert_allclose(slow[-1], 0.0, atol=1e-15)  # a task without rows pulls nowhere
+
+
+@pytest.mark.parametrize("name", ["maml", "meta-sgd", "meta-sgd-tensors"])
+@pytest.mark.parametrize("engine", [LoopEngine, StackedEngine, VmapEngine, AutoEngine])
+def test_no_task_gives_no_row_of_the_length_that_is_learned(engine, name):
+    algorithm = algorithms_of(NET)[name]
+    theta = theta_of(algorithm)
+    made = engine(NET, algorithm, loss="logistic")
+    assert made.contributions(theta, []).shape == (0, len(theta))
+    assert made.adapted(theta, []).shape == (0, NET.dimension)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,9 +21,7 @@ ALGORITHMS = [
     Maml(GradientSteps(0.3, 3), first_order=True),
     Maml(GradientSteps(0.3, 3, max_norm=0.05)),
 ]
-FAST = [
-    (name, kind) for name in NETS for kind in (StackedEngine, VmapEngine) if NETS[name].vmap or kind is StackedEngine
-]
+FAST = [(name, kind) for name in NETS for kind in (StackedEngine, VmapEngine)]
 
 
 def everything(engine, net, theta, tasks):

@@ -4,31 +4,16 @@ import shutil
 
 import numpy as np
 import pytest
-from mode_runs import ALGORITHM_MODES, FEATURES, network
+from mode_runs import ALGORITHM_MODES, FEATURES, network, sites_of
 from small_runs import small_book, small_plan
 
 from secure_fedmeta.cli import main
-from secure_fedmeta.datasets.records import SiteRecords
 from secure_fedmeta.federation.client import SiteClient
 from secure_fedmeta.federation.server import Server
 from secure_fedmeta.plan import Plan
 from secure_fedmeta.run import federate
 
 LEDGERED = ("person-reptile", "site-meta-sgd", "site-meta-sgd-layers", "person-anil", "glm-reptile", "site-squared")
-
-
-def sites_of(plan, n=4):
-    rng = np.random.default_rng(3)
-    made = []
-    for site in range(1, n + 1):
-        ids = tuple(f"p{site}-{i // 2 if plan.unit == 'task' else i}" for i in range(12))
-        features = rng.uniform(0, 10, (len(ids), FEATURES))
-        drawn = rng.normal(size=len(ids)) if plan.loss == "squared" else rng.integers(0, plan.classes, len(ids))
-        classes = 0 if plan.loss == "squared" else plan.classes
-        made.append(
-            SiteRecords(f"clinic-{site}", features, drawn.astype(float), ids, classes, rows_repeat=plan.unit == "task")
-        )
-    return made
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from mode_runs import mode_data, mode_schedule
 from small_runs import DIMENSION, small_plan, tasks_for
 
 from fedmeta_crypto import SERVER
 from fedmeta_privacy.ledger import verify
+from secure_fedmeta.errors import ModelRefused
 from secure_fedmeta.federation.identities import (
     Credentials,
     credentials_in_memory,
@@ -110,3 +112,10 @@ def test_a_killed_site_is_survived_by_the_others(both, ledgers):
     assert any("SFM-111" in text for text in report.rejected)
     assert there.run_round().closed.survivors == (1, 2, 3, 5)
     assert (folder / "4" / "budget.jsonl").read_bytes() == journal
+
+
+def test_a_network_is_refused_before_anything_is_written(tmp_path):
+    schedule = mode_schedule("site")
+    with pytest.raises(ModelRefused, match=r"SFM-114: .* closed forms only"):
+        write_site(tmp_path, 1, mode_data(schedule, np.random.default_rng(0)), schedule)
+    assert list(tmp_path.iterdir()) == []

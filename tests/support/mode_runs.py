@@ -6,6 +6,7 @@ import torch
 from small_runs import local_site, random_task, simulation_of, small_plan
 
 from secure_fedmeta.algorithms.planned import theta_lengths
+from secure_fedmeta.datasets.records import SiteRecords
 from secure_fedmeta.parameters import bind
 from secure_fedmeta.schedule import make_schedule
 from secure_fedmeta.tasks import Task
@@ -80,3 +81,18 @@ def mode_run(name, n=4, *, seed=0, **changes):
     data = {site: mode_data(schedule, np.random.default_rng([seed, site])) for site in range(1, n + 1)}
     sites = {site: local_site(site, held, schedule, tuple(data)) for site, held in data.items()}
     return simulation_of(schedule, sites), sites, data
+
+
+def sites_of(plan, n=4):
+    """Records of n sites, twelve each; of six persons where the unit is one."""
+    rng = np.random.default_rng(3)
+    made = []
+    for site in range(1, n + 1):
+        ids = tuple(f"p{site}-{i // 2 if plan.unit == 'task' else i}" for i in range(12))
+        features = rng.uniform(0, 10, (len(ids), FEATURES))
+        drawn = rng.normal(size=len(ids)) if plan.loss == "squared" else rng.integers(0, plan.classes, len(ids))
+        classes = 0 if plan.loss == "squared" else plan.classes
+        made.append(
+            SiteRecords(f"clinic-{site}", features, drawn.astype(float), ids, classes, rows_repeat=plan.unit == "task")
+        )
+    return made

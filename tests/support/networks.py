@@ -81,7 +81,6 @@ class Net:
     make: object
     width: int
     whole: bool = False  # rows are whole numbers
-    vmap: bool = True  # torch.func takes it
 
     def bound(self):
         torch.manual_seed(0)
@@ -100,9 +99,9 @@ NETS = {
     "linear": Net(lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, CLASSES)), 6),
     "wide": Net(lambda: nn.Sequential(nn.Linear(70, 64), nn.ReLU(), nn.Linear(64, CLASSES)), 70),
     "conv": Net(convolving, 36),
-    "lstm": Net(lambda: Recurrent(nn.LSTM), 6, whole=True, vmap=False),
-    "lstm-state": Net(lambda: Recurrent(nn.LSTM, 1, by_state=True), 6, whole=True, vmap=False),
-    "gru": Net(lambda: Recurrent(nn.GRU, by_state=True), 6, whole=True, vmap=False),
+    "lstm": Net(lambda: Recurrent(nn.LSTM), 6, whole=True),
+    "lstm-state": Net(lambda: Recurrent(nn.LSTM, 1, by_state=True), 6, whole=True),
+    "gru": Net(lambda: Recurrent(nn.GRU, by_state=True), 6, whole=True),
     "attention": Net(Attentive, 6, whole=True),
     "attention-norm-first": Net(lambda: Attentive(norm_first=True), 6, whole=True),
     "layer-norm": Net(Residual, 6),

@@ -89,6 +89,9 @@ class Sent140:
     vocabulary: Vocabulary
     words: int = 25
 
+    def __post_init__(self) -> None:
+        _check_vocabulary(self.vocabulary)
+
     def decode(self, user: RawUser) -> ClientData:
         """Raises: LeafError for a row without text in field 4 or a label that is not 0 or 1; TaskError."""
         if not all(isinstance(row, list) and len(row) > 4 and isinstance(row[4], str) for row in user.x):
@@ -138,6 +141,9 @@ class Reddit:
 
     vocabulary: Vocabulary
     length: int = 10
+
+    def __post_init__(self) -> None:
+        _check_vocabulary(self.vocabulary)
 
     def decode(self, user: RawUser) -> ClientData:
         """Raises: LeafError for rows of another length, or labels without target_tokens and count_tokens."""
@@ -210,6 +216,7 @@ def leaf_users(directory: str | Path, split: str, kind: LeafSet, *, strict: bool
 
     Raises:
         LeafError: as `open_split`.
+        TaskError: SFM-137, `kind` is no set.
 
     Example:
         >>> import tempfile
@@ -220,6 +227,10 @@ def leaf_users(directory: str | Path, split: str, kind: LeafSet, *, strict: bool
         ...     [(user, user.x.shape[1]) for user in users]
         [(ClientData('0', <86 samples>), 60), (ClientData('1', <33 samples>), 60), (ClientData('2', <52 samples>), 60)]
     """
+    if isinstance(kind, type) or not hasattr(kind, "decode"):
+        raise TaskError(
+            "SFM-137", f"{kind!r} is no set", "leaf_users", "pass one that is made: Femnist(), or leaf_set(name)"
+        )
     return LeafUsers(open_split(directory, split, strict=strict), kind)
 
 
@@ -268,3 +279,13 @@ def _classes(user: RawUser, classes: int | None) -> NDArray[np.int64]:
     ):
         raise _wrong(user, f"a label is no whole number from 0 to {'...' if classes is None else classes - 1}")
     return whole.astype(np.int64)
+
+
+def _check_vocabulary(given: object) -> None:
+    if not isinstance(given, Vocabulary):
+        raise TaskError(
+            "SFM-137",
+            f"the vocabulary is a {type(given).__name__}",
+            "set",
+            "pass Vocabulary.load(path) or leaf_set(name)",
+        )

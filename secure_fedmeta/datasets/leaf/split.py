@@ -126,7 +126,9 @@ def open_split(directory: str | Path, split: str = "train", *, strict: bool = Fa
     files = tuple(sorted(file for file in folder.glob("*.json") if file.is_file())) if folder.is_dir() else ()
     if not files:
         remedy = "point to LEAF's data directory, which holds train/ and test/ with .json files"
-        raise leaf_error("no .json files", folder, remedy)
+        if Path(directory).is_file():
+            raise leaf_error("a file, not a directory", Path(directory), remedy)
+        raise leaf_error("no .json files" if folder.is_dir() else "no such directory", folder, remedy)
     index = _Index(strict=strict)
     for which, file in enumerate(files):
         index.add(which, file)

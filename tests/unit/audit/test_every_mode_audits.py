@@ -2,13 +2,11 @@
 
 import shutil
 
-import numpy as np
 import pytest
-from mode_runs import FEATURES, MODES, network
+from mode_runs import FEATURES, MODES, network, sites_of
 from small_runs import small_book, small_plan
 
 from secure_fedmeta.cli import main
-from secure_fedmeta.datasets.records import SiteRecords
 from secure_fedmeta.run import federate
 
 KINDS = {name: {} for name in MODES} | {
@@ -22,23 +20,12 @@ KINDS = {name: {} for name in MODES} | {
 }
 
 
-def sites_of(plan, n=5):
-    rng = np.random.default_rng(3)
-    made = []
-    for site in range(1, n + 1):
-        ids = tuple(f"p{site}-{i // 2 if plan.unit == 'task' else i}" for i in range(12))
-        features = rng.uniform(0, 10, (len(ids), FEATURES))
-        labels = rng.integers(0, plan.classes, len(ids)).astype(float)
-        made.append(SiteRecords(f"clinic-{site}", features, labels, ids, plan.classes, rows_repeat=plan.unit == "task"))
-    return made
-
-
 def run_of(kind, out):
     mode = {"surplus person": "person"}.get(kind, kind)
     settings = MODES.get(mode, {}) | KINDS[kind]
     plan = small_plan(**({"rounds": 2, "support_slots": 20, "query_slots": 20} | settings))
     model = None if plan.mode == "bounded-glm" else (lambda: network(plan.outputs))
-    federate(plan, sites_of(plan), small_book(FEATURES), model=model, out=out)
+    federate(plan, sites_of(plan, n=5), small_book(FEATURES), model=model, out=out)
     shutil.copy(out / "allow-list.toml", out.parent / "roster.toml")
 
 
