@@ -5,10 +5,10 @@ Values are (n, r, ...): n clients, r rows each; images are channel-last, (n, r, 
 convolution are copied in long runs and its products need no transposition.
 
 `engines.layers` has the same layers in another form, and neither can stand in for the other. There, parameters (T, P)
-are written out for each task and autograd differentiates them, to any order, as meta-gradients need. Here a step is plain
-SGD: without a tape, one product with the common weights serves all clients, and what a client moved is kept as two thin
-matrices (`affine`), so norms and sums come without anybody's vector. `benchmarks/federated_round.py --engine hand` and
-`--engine stacked` measure the two.
+are written out for each task and autograd differentiates them, to any order, as meta-gradients need. Here a step is
+plain SGD: without a tape, one product with the common weights serves all clients, and what a client moved is kept as
+two thin matrices (`affine`), so norms and sums come without anybody's vector. `benchmarks/federated_round.py
+--engine hand` and `--engine stacked` measure the two.
 """
 
 from __future__ import annotations
