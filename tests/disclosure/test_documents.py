@@ -136,6 +136,7 @@ def test_no_count_of_records_is_told(run_of):
     run = run_of("masked")
     told = "\n".join((run.out / name).read_text() for name in NAMES)
     told += (run.out / "ledger.jsonl").read_text()
+    told = re.sub(r"\d{4}-\d\d-\d\dT[\d:.+]+", "", told)  # a clock shows every number once an hour
     for count in (*RECORDS, sum(RECORDS)):
         assert not re.search(rf"(?<![\w.]){count}(?![\w.])", told), count
     assert '"registered_slots": 800' in told  # 5 sites, 80 + 80 slots: public
