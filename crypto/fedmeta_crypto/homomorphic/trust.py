@@ -44,8 +44,8 @@ _WHO = {
     ),
     TrustModel.SPLIT: (
         "The decryptor holds the key and every upload and could read each; one bad client can make the opened sum "
-        "equal to another client's vector, or to the key. Holds only if all parties are honest but curious and the decryptor "
-        "is trusted not to open single uploads."
+        "equal to another client's vector, or to the key. Holds only if all parties are honest but curious and the "
+        "decryptor is trusted not to open single uploads."
     ),
     TrustModel.THRESHOLD: (
         "Nobody holds a key that opens a single upload; the server learns the sum of the clients' keys through "
