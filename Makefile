@@ -58,8 +58,8 @@ bench: $(V)/.dev
 	  $(V)/bin/python benchmarks/sine.py --algorithm $$algorithm --shots $$shots; done; done
 	for algorithm in fomaml anil reptile per-fedavg imaml; do $(V)/bin/python benchmarks/sine.py --algorithm $$algorithm; done
 	for epsilon in 8 3 1; do $(V)/bin/python benchmarks/sine.py --epsilon $$epsilon; done
-	$(V)/bin/python benchmarks/curves.py --data synthetic --unit task
-	$(V)/bin/python benchmarks/curves.py --data digits --unit record
+	$(V)/bin/python benchmarks/curves.py --data synthetic --unit task --seeds 5
+	$(V)/bin/python benchmarks/curves.py --data digits --unit record --seeds 5
 	$(V)/bin/python benchmarks/prompt_tuning.py
 
 # Against other projects' code, each in an environment of its own under .peers/; stops where one cannot be built.

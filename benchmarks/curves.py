@@ -51,7 +51,7 @@ Table = dict[str, dict[str, list[Pair]]]
 MOST_ROWS = 40  # of one client, public: LEAF's sizes are heavy-tailed
 ADAPT = GradientSteps(lr=2.0, count=10)
 LOCAL = {"fedavg + fine-tuning": 5, "reptile": 10}
-DELTA = {"record": 1e-4, "task": 1e-3}
+DELTA = {"record": 1e-5, "task": 1e-3}
 
 
 def clients_of(data: str, seed: int) -> tuple[Codebook, int, list[Held], list[Held]]:
