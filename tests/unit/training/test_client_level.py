@@ -106,14 +106,19 @@ def test_a_client_moves_the_sum_by_no_more_than_what_is_charged(noise, monkeypat
     assert sum(move == 0 for move in moves) > 25  # who is not drawn moves nothing
 
 
-def test_the_divisor_is_public():
-    """Twice the clients drawn is twice the step: nothing is divided by the realised cohort."""
-    everybody = ClientLevel(100.0, 1e-4, 1.0, FlatClip(1e-3))
+@pytest.mark.parametrize("drawn", [50, 25, 5])
+def test_the_divisor_is_public(drawn, monkeypatch):
+    """Twice the clients drawn is twice the step: the sum is divided by q N = 25, whoever was really drawn."""
+    half = ClientLevel(8.0, 1e-4, 0.5, FlatClip(1.0))
+    monkeypatch.setattr(client_level, "_coins", lambda level, n, seed: lambda: np.arange(n) < drawn)
     population = Vectors()
-    run = trained(everybody, outer=dataclasses.replace(ROUNDS, rounds=1), population=population)
-    clipped = population.values / np.linalg.norm(population.values, axis=1, keepdims=True) * 1e-3
-    noise = run.multiplier * everybody.sensitivity(50, 4) / 50 * 0.1
-    np.testing.assert_allclose(run.theta.numpy(), -0.1 * clipped.mean(0), atol=6 * noise)
+    population.values[:] = 7.0  # clipped to one half in each of four coordinates
+    run = trained(half, outer=dataclasses.replace(ROUNDS, rounds=1), population=population)
+    noise = 0.1 * run.multiplier * half.sensitivity(50, 4) / 25
+    step = -0.1 * drawn * 0.5 / 25
+    np.testing.assert_allclose(run.theta.numpy(), step, atol=5 * noise)
+    if drawn == 50:  # with the realised cohort as divisor the step would be half of it
+        assert abs(step) > 20 * noise
 
 
 def test_discrete_noise_is_accounted_with_its_rounding_and_not_from_the_seed():
@@ -194,7 +199,7 @@ def test_settings_out_of_range(changes):
 
 
 @pytest.mark.long
-def test_nobody_drawn_is_a_round_of_noise():
-    empty = ClientLevel(2.0, 1e-4, 1e-9, FlatClip(1.0))
-    run = trained(empty)
-    assert torch.isfinite(run.theta).all() and run.server_drawn.upper == 0.0
+def test_nobody_drawn_is_a_round_of_noise(monkeypatch):
+    monkeypatch.setattr(client_level, "_coins", lambda level, n, seed: lambda: np.zeros(n, bool))
+    run = trained()
+    assert run.theta.abs().min() > 0 and torch.isfinite(run.theta).all() and run.server_drawn.upper == 0.0
