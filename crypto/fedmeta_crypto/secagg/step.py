@@ -46,6 +46,8 @@ class Outgoing:
 class InputWanted:
     """Client: keys are agreed with `mask_set`; now call `mask_input` with `length` values below 2^b.
 
+    In a detached round `modulus_bits` is 0, and it is `mask_detached` that is called.
+
     `surplus` are the client's own surplus secrets, 32 fresh random bytes each, which the others hold in shares. The
     application uses them and forgets them.
     """
@@ -96,6 +98,19 @@ class SumOpened:
     """
 
     total: NDArray[np.uint32]
+    survivors: tuple[int, ...]
+    dropped: tuple[int, ...]
+    surplus: tuple[tuple[bytes, ...], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidueOpened:
+    """Server of a detached round: what is left of the masks in the sum of the survivors' masked words, modulo t.
+
+    `residue` has shape (length,), uint64, values below t; the rest is as in `SumOpened`.
+    """
+
+    residue: NDArray[np.uint64]
     survivors: tuple[int, ...]
     dropped: tuple[int, ...]
     surplus: tuple[tuple[bytes, ...], ...] = field(default=(), repr=False)
@@ -154,6 +169,7 @@ Event = (
     | PhaseClosed
     | SharesCorrected
     | SumOpened
+    | ResidueOpened
     | RecordShown
     | RecordCountersigned
 )
