@@ -20,6 +20,7 @@ class Phase(enum.IntEnum):
     """Where a round is, seen from the server.
 
     Only the signed strengths pass through `CONSISTENCY`, and only they go on from `DONE`, if a record is published.
+    `DECRYPT` lies between `UNMASK` and `DONE` where a decryptor opens the masked sum; its number is no place in time.
     """
 
     ANNOUNCE = 0
@@ -32,6 +33,7 @@ class Phase(enum.IntEnum):
     FAILED = 7
     COUNTERSIGN = 8
     RECORDED = 9
+    DECRYPT = 10
 
 
 @dataclass(frozen=True, slots=True)
