@@ -46,10 +46,11 @@ class SplitRehearsal:
         self.decryptor = decryptor or Decryptor(scheme, policy=policy, identity=identity_of(DECRYPTOR))
         self.serve, self.persisted, self.to_decryptor = serve, [], []
         self.opened = self.recorded = None
-        self.inbox, self.sent = {}, {}
+        self.inbox, self.sent, self.from_decryptor = {}, {}, {}
         step = self.decryptor.begin(round_)
         self.persisted += step.persist
         (self.proposal,) = (out.message for out in step.send)
+        self.from_decryptor[Kind.PROPOSAL] = self.proposal
         key = proposed_key(self.proposal, scheme=scheme, round_=round_, people=self.people)
         fields = {"round_": round_, "bits": 0, "length": scheme.session_length, "modulus": scheme.modulus}
         self.parameters = signed_plan(scheme.clients, **changes, **fields, key_hash=key.hash)
@@ -92,6 +93,7 @@ class SplitRehearsal:
         self.persisted += step.persist
         for out in step.send:
             assert out.to == SERVER
+            self.from_decryptor[Kind(out.message[8])] = out.message
             self._collect(self.server.receive(out.message, sender=DECRYPTOR))
 
     def _upload(self, number, id_, step):
@@ -125,7 +127,9 @@ class SplitRehearsal:
     def mask(self, drop=()):
         for id_ in dict(self.inbox):
             if id_ not in drop:
-                self._upload(5, id_, self.clients[id_].mask_input(self.vectors[id_], attachment_hash=bytes([id_]) * 32))
+                self._upload(
+                    5, id_, self.clients[id_].mask_input(self.vectors[id_], attachment_hash=bytes([id_ % 256]) * 32)
+                )
         self._collect(self.server.deadline(Phase.MASK_INPUT))
         return self
 
