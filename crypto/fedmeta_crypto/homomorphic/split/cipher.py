@@ -21,7 +21,10 @@ class RoundSecret(Protocol):
         """Add a ciphertext that `WordCipher.check_ciphertext` took; the sum starts from this side's own zero."""
 
     def open(self) -> Words:
-        """Decrypt the sum: the words modulo t, shape (m,), uint64."""
+        """Decrypt the sum: the words modulo t, shape (m,), uint64.
+
+        Raises:     a `ProtocolError` where it can tell that they are not the sum, as when no noise budget is left.
+        """
 
     def wipe(self) -> None:
         """Forget key and sum."""
