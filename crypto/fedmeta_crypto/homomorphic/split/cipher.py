@@ -18,7 +18,10 @@ class RoundSecret(Protocol):
         """The public half, in the form that `WordCipher.check_public_key` takes."""
 
     def add(self, ciphertext: bytes | memoryview) -> None:
-        """Add a ciphertext that `WordCipher.check_ciphertext` took; the sum starts from this side's own zero."""
+        """Add a ciphertext that `WordCipher.check_ciphertext` took; the sum starts from this side's own zero.
+
+        Raises:     a `ProtocolError`, and the sum is as it was.
+        """
 
     def open(self) -> Words:
         """Decrypt the sum: the words modulo t, shape (m,), uint64.
@@ -27,7 +30,7 @@ class RoundSecret(Protocol):
         """
 
     def wipe(self) -> None:
-        """Forget key and sum."""
+        """Forget key and sum; harmless when done before."""
 
 
 class WordCipher(Protocol):
