@@ -24,15 +24,15 @@ def people_with_decryptor(ids):
     return AllowList(identity_of(SERVER).public, {id_: identity_of(id_).public for id_ in (*ids, DECRYPTOR)})
 
 
-def toy_scheme(clients, *, bits=21, dimension=5, **cipher):
+def toy_scheme(clients, *, bits=22, dimension=5, **cipher):
     return SplitScheme(clients=clients, modulus_bits=bits, dimension=dimension, cipher=ToyCipher(**cipher))
 
 
 def small_vectors(scheme, ids, seed=0):
     """Residues modulo 2^B of values that are as large as the ring has room for, so many clients having them."""
-    top = 2 ** (scheme.modulus_bits - (scheme.clients - 1).bit_length() - 1)
+    top = (2 ** (scheme.modulus_bits - 1) - 1) // scheme.clients
     rng = np.random.default_rng(seed)
-    values = {id_: rng.integers(-top, top, scheme.dimension) for id_ in ids}
+    values = {id_: rng.integers(-top, top + 1, scheme.dimension) for id_ in ids}
     return {id_: (vector % 2**scheme.modulus_bits).astype(np.uint32) for id_, vector in values.items()}
 
 

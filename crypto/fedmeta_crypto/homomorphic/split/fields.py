@@ -5,8 +5,9 @@ A residue r stands for the integer nearest zero, c = r or r - 2^B. A word of two
 j = i + ceil(d / 2); a word of one field is c_i. Sums decode from the low field to the high one: the low W bits,
 centred, then what is left, shifted.
 
-Exact if, of the summed integers, every |low| and |high| is at most M < 2^(W-1) and M (1 + 2^W) < t / 2. Both follow
-from the sizes of the inputs and the number of clients (`fields_that_fit`), never from a random choice.
+Exact if no summed integer is larger in size than M = 2^(B-1) - 1, which an application's encoding has to see to anyway
+so that the sum means something modulo 2^B: then a sum of two fields is at most M (1 + 2^W) < t / 2 in size. A vector
+that breaks this spoils no more than its own place and the one that shares its word.
 """
 
 from dataclasses import dataclass
@@ -21,27 +22,21 @@ FIELD_BITS = 22
 _WHERE = "masked split"
 
 
-def fields_that_fit(*, clients: int, bits: int, modulus: int) -> int:
-    """2 or 1 values to a word.
+def fields_that_fit(*, bits: int, modulus: int) -> int:
+    """How many values of a ring 2^B a word modulo t takes: 2, or 1.
 
-    A ring 2^B for n clients holds inputs of v = B - ceil(log2 n) bits, -2^(v-1) .. 2^(v-1) - 1, so that no sum is
-    larger than M = n 2^(v-1) in absolute value.
-
-    Raises:     PlanRefused: not even one fits, or the ring is too small for so many clients.
+    Raises:     PlanRefused: not even one fits.
 
     Example:
-        >>> [fields_that_fit(clients=n, bits=b, modulus=2**44 - 16383) for n, b in ((50, 22), (64, 22), (50, 32))]
-        [2, 1, 1]
+        >>> [fields_that_fit(bits=bits, modulus=2**44 - 16383) for bits in (16, 22, 23, 32)]
+        [2, 2, 1, 1]
     """
-    value_bits = bits - (clients - 1).bit_length()
-    if value_bits < 1:
-        raise PlanRefused(f"{clients} clients in a ring of {bits} bits leave no bit to a value", where=_WHERE)
-    most = clients * 2 ** (value_bits - 1)
-    if most < 2 ** (FIELD_BITS - 1) and 2 * most * (1 + 2**FIELD_BITS) < modulus:
+    most = 2 ** (bits - 1) - 1
+    if bits <= FIELD_BITS and 2 * most * (1 + 2**FIELD_BITS) < modulus:
         return 2
     if 2 * most < modulus:
         return 1
-    raise PlanRefused(f"sums of {clients} clients of {value_bits} bits could wrap in the plaintext", where=_WHERE)
+    raise PlanRefused(f"sums of {bits} bits could wrap modulo {modulus}", where=_WHERE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,11 @@ _WHERE = "masked split"
 class SplitScheme:
     """A plan's encryption under masks: vectors of residues modulo 2^B in, their sum modulo 2^B out.
 
-    Guarantee:  the sum is exact if each residue stands for a value of at most B - ceil(log2 clients) bits, as the
-                application's encoding sees to; then no sum wraps, neither in its field nor in its word.
+    Guarantee:  the sum is exact if the integers that the residues stand for (the ones nearest zero) sum to less than
+                2^(B-1) in size at every place, as the application's encoding sees to: then it wraps nowhere.
     Args:       clients: size of the cohort.  modulus_bits: B, of the sum.  dimension: d.  cipher: encrypts
                 `session_length` words.
-    Raises:     PlanRefused: out of range, or a sum of so many clients could wrap.
+    Raises:     PlanRefused: out of range, or the plaintext modulus is too small for such sums.
     """
 
     clients: int
@@ -50,7 +50,7 @@ class SplitScheme:
         for name, value, low, high in bounds:
             if not isinstance(value, int) or not low <= value <= high:
                 raise PlanRefused(f"{name} must be an integer in {low} .. {high}, not {value!r}", where=_WHERE)
-        per_word = fields_that_fit(clients=self.clients, bits=self.modulus_bits, modulus=self.modulus)
+        per_word = fields_that_fit(bits=self.modulus_bits, modulus=self.modulus)
         made = Fields(dimension=self.dimension, bits=self.modulus_bits, modulus=self.modulus, per_word=per_word)
         object.__setattr__(self, "fields", made)
 
