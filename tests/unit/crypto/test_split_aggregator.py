@@ -2,12 +2,13 @@
 """The aggregator of a masked split: no key in reach, parcels and the decryptor's words checked before use."""
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
 from crypto_rounds import identity_of, signed_plan
 from split_rounds import SplitRehearsal, reframed, toy_scheme
-from toy_bfv import ToyCipher
+from toy_bfv import ClearCipher, ToyCipher
 
 from fedmeta_crypto import SERVER, Phase
 from fedmeta_crypto.errors import (
@@ -34,6 +35,7 @@ from fedmeta_crypto.homomorphic.parcel import Parcel
 from fedmeta_crypto.homomorphic.split import messages
 from fedmeta_crypto.homomorphic.split.aggregator import AddingServer, proposed_key
 from fedmeta_crypto.homomorphic.split.messages import Kind
+from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
 from fedmeta_crypto.wire import DECRYPTOR
 
 
@@ -238,3 +240,33 @@ def test_the_order_of_calls():
     assert done.server.deadline(Phase.DECRYPT).events == done.server.deadline(Phase.UNMASK).events == ()
     with pytest.raises(Repeated):
         done.server.receive(done.sent[9, 3], sender=3)
+
+
+# -- memory --------------------------------------------------------------------------------------------------------
+
+
+def large_buffers(thing, least):
+    """All bytes and arrays of at least so many bytes that an object holds on to, sessions and lists included."""
+    seen, found, todo = set(), [], [thing]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, type | type(gc)):
+            continue
+        seen.add(id(one))
+        size = len(one) if isinstance(one, bytes | bytearray) else getattr(one, "nbytes", 0)
+        if isinstance(size, int) and size >= least:
+            found.append(one)
+        todo += gc.get_referents(one)
+    return found
+
+
+def test_no_upload_is_kept():
+    """Neither here nor with the decryptor, whatever the number of clients: uploads pass through."""
+    scheme = SplitScheme(clients=6, modulus_bits=22, dimension=20_000, cipher=ClearCipher())
+    rehearsal = SplitRehearsal(scheme).until(Phase.CONSISTENCY)
+    sent = [message for (number, _), message in rehearsal.sent.items() if number == 5]
+    assert len(sent) == 6 and all(len(message) > 80_000 for message in sent)
+    rehearsal.decryptor._key.total = np.zeros(0)  # the one sum that it keeps
+    for party in (rehearsal.server, rehearsal.decryptor):
+        assert large_buffers(party, 40_000) == []
+    assert large_buffers([sent], 40_000) == sent  # the search works

@@ -11,7 +11,7 @@ It opens masked words only: uniform modulo t to it and to whoever lacks the mask
 - they are as many as M0 announced, and as its policy wants; never one alone;
 - one set of survivors a round, one opening a key, and no round number twice, across restarts too.
 
-Source: proofs of the two attacks on a split without masks in `tests/attacks/crypto/test_split_unmasked.py`.
+Source: proofs of the two attacks on a split without masks in `tests/attacks/crypto/test_split_attacks.py`.
 """
 
 import enum
