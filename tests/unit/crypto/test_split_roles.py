@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from crypto_rounds import people_of
 from split_rounds import SplitRehearsal, offered, reframed, toy_scheme
-from toy_bfv import ToyCipher
+from toy_bfv import ClearCipher, ToyCipher
 
 from fedmeta_crypto import SERVER, ClientSession, Phase, ServerSession
 from fedmeta_crypto.errors import (
@@ -216,3 +216,15 @@ def test_digests_name_everything():
     schemes = [toy_scheme(4), toy_scheme(5), toy_scheme(4, bits=20), toy_scheme(4, dimension=6), toy_scheme(4, n=4)]
     assert len({scheme.digest for scheme in schemes}) == 5
     assert toy_scheme(4).digest == toy_scheme(4).digest and len(toy_scheme(4).digest) == 32
+
+
+def test_sizes_are_known_before_anything_is_sent():
+    scheme = SplitScheme(clients=4, modulus_bits=22, dimension=11, cipher=ClearCipher())
+    rehearsal = SplitRehearsal(scheme).until(Phase.DONE)
+    assert len(rehearsal.sent[5, 3]) == scheme.parcel_bytes
+    sizes = {kind: len(message) for kind, message in rehearsal.from_decryptor.items()}
+    assert sizes == {
+        Kind.PROPOSAL: scheme.offer_bytes,
+        Kind.OFFER: scheme.offer_bytes,
+        Kind.OPENED: scheme.opened_bytes,
+    }

@@ -38,7 +38,6 @@ from fedmeta_crypto.homomorphic.parcel import is_parcel
 from fedmeta_crypto.homomorphic.split.client import offered_key
 from fedmeta_crypto.homomorphic.split.evidence import read_upload
 from fedmeta_crypto.homomorphic.split.messages import (
-    REST_BYTES,
     Kind,
     RoundKey,
     announcement,
@@ -68,8 +67,8 @@ def proposed_key(proposal: bytes, *, scheme: SplitScheme, round_: int, people: A
     """
     if not isinstance(proposal, bytes):
         raise KeyInReach("an aggregator takes a proposal's bytes, no object that could hold a key", where=_WHERE)
-    limit = REST_BYTES + scheme.cipher.public_key_bytes
-    key = read_proposal(proposal, scheme_digest=scheme.digest, round_=round_, people=people, max_bytes=limit)
+    most = scheme.offer_bytes
+    key = read_proposal(proposal, scheme_digest=scheme.digest, round_=round_, people=people, max_bytes=most)
     scheme.cipher.check_public_key(key.public_key)
     return key
 
@@ -222,7 +221,7 @@ class AddingServer:
             session=self.session,
             round_=self.parameters.round,
             people=self._people,
-            max_bytes=REST_BYTES + 8 * length,
+            max_bytes=self.scheme.opened_bytes,
         )
         self._words = read_opened(payload, survivors_digest=self.agreed, length=length, modulus=modulus)
         return Step(events=self._sum())

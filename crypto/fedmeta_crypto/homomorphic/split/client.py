@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from fedmeta_crypto.errors import PlanRefused, WrongKey
 from fedmeta_crypto.homomorphic.parcel import Parcel, attachment_digest
 from fedmeta_crypto.homomorphic.split.messages import (
-    REST_BYTES,
     Kind,
     RoundKey,
     announcement_parts,
@@ -58,8 +57,7 @@ class EncryptingClient:
         identity: Identity | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
-        most = policy.max_announcement_bytes + REST_BYTES + scheme.cipher.public_key_bytes
-        m0, offer = announcement_parts(announcement, max_bytes=most)
+        m0, offer = announcement_parts(announcement, max_bytes=policy.max_announcement_bytes + scheme.offer_bytes)
         self._inner = ClientSession(
             m0, client_id=client_id, policy=scheme.policy(policy), identity=identity, entropy=entropy
         )
@@ -165,8 +163,9 @@ def offered_key(
     where = Kind.OFFER.where
     if people is None or DECRYPTOR not in people:
         raise PlanRefused("the allow-list names no decryptor", where=where)
-    limit = REST_BYTES + scheme.cipher.public_key_bytes
-    payload = unframe(offer, Kind.OFFER, session=session, round_=parameters.round, people=people, max_bytes=limit)
+    payload = unframe(
+        offer, Kind.OFFER, session=session, round_=parameters.round, people=people, max_bytes=scheme.offer_bytes
+    )
     key = RoundKey.read(payload, scheme_digest=scheme.digest, where=where)
     if key.hash != parameters.key_hash:
         raise WrongKey("not the key that the announcement names", sender=DECRYPTOR, where=where)

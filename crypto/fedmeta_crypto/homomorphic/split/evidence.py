@@ -6,15 +6,13 @@ from typing import NamedTuple
 from fedmeta_crypto.errors import NoCiphertext, Stranger, WrongAttachment
 from fedmeta_crypto.homomorphic.parcel import Parcel, attachment_digest
 from fedmeta_crypto.homomorphic.split.messages import round_digest
-from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
-from fedmeta_crypto.messages import MaskedInput, max_bytes
+from fedmeta_crypto.homomorphic.split.scheme import INPUT_BYTES, SplitScheme
+from fedmeta_crypto.messages import MaskedInput
 from fedmeta_crypto.secagg.authentication import Authenticator
 from fedmeta_crypto.secagg.parameters import RoundParameters
 from fedmeta_crypto.wire import MessageType, Reader, unframe
 
 _WHERE = MessageType.MASKED_INPUT.where
-# An M5 without a vector.
-INPUT_BYTES = max_bytes(MessageType.MASKED_INPUT, members=0, length=0, signed=True)
 
 
 class Upload(NamedTuple):

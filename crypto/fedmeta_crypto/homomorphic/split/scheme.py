@@ -9,17 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmeta_crypto.errors import PlanRefused
+from fedmeta_crypto.homomorphic.parcel import PARCEL_BYTES
 from fedmeta_crypto.homomorphic.split.cipher import WordCipher
 from fedmeta_crypto.homomorphic.split.fields import Fields, fields_that_fit
+from fedmeta_crypto.homomorphic.split.messages import REST_BYTES
 from fedmeta_crypto.homomorphic.trust import TrustModel
 from fedmeta_crypto.keys import DIGEST_BYTES
+from fedmeta_crypto.messages import max_bytes
 from fedmeta_crypto.modular import Words
 from fedmeta_crypto.ring import MAX_BITS, MIN_BITS
 from fedmeta_crypto.secagg.parameters import MAX_COHORT, MAX_LENGTH, MIN_COHORT, RoundParameters
 from fedmeta_crypto.secagg.policy import ClientPolicy
+from fedmeta_crypto.wire import MessageType
 
 _LABEL = "secure-fedmeta masked split/1"
 _WHERE = "masked split"
+INPUT_BYTES = max_bytes(MessageType.MASKED_INPUT, members=0, length=0, signed=True)  # of an M5 without a vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,21 @@ class SplitScheme:
     def upload_bytes(self) -> int:
         """The most bytes of one client's ciphertext."""
         return self.cipher.ciphertext_bytes(self.session_length)
+
+    @property
+    def parcel_bytes(self) -> int:
+        """The most bytes of a client's parcel: ciphertext, M5 and the parcel's own head."""
+        return self.upload_bytes + INPUT_BYTES + PARCEL_BYTES
+
+    @property
+    def offer_bytes(self) -> int:
+        """The most bytes of a proposal or an offer; an announcement is M0, an offer and 16 bytes."""
+        return REST_BYTES + self.cipher.public_key_bytes
+
+    @property
+    def opened_bytes(self) -> int:
+        """The bytes of the decryptor's words."""
+        return REST_BYTES + 8 * self.session_length
 
     @property
     def digest(self) -> bytes:
