@@ -140,15 +140,21 @@ def test_attack_1_on_masked_words_opens_only_noise():
     assert chi_square(words, modulus) < 130  # 63 degrees of freedom: less than 1e-6
     assert chi_square(left, modulus) < 130
     assert chi_square(rehearsal.scheme.pack(rehearsal.vectors[3]), modulus) > 1e4  # the test would see a vector
-    # The words are the victim's, as the decryptor opened them. M9 gives the aggregator its own mask, the bad client
-    # knows the one they share: what is left is under the masks with two honest clients, and uniform.
-    plus, minus = rehearsal.victims_keys
-    known = {plus[0], *rehearsal.bads_keys}
+    # The words are the victim's, as the decryptor opened them.
     some = words.copy()
-    modular.add_masks(some, modulus, plus=[k for k in minus if k in known], minus=[k for k in plus if k in known])
-    assert len(known & {*plus, *minus}) == 2 and chi_square(some, modulus) < 130
+    assert take_off_known(rehearsal, some) == 2 and chi_square(some, modulus) < 130
+    plus, minus = rehearsal.victims_keys
     modular.add_masks(words, modulus, plus=minus, minus=plus)
     assert np.array_equal(rehearsal.scheme.unpack(words), rehearsal.vectors[3])
+
+
+def take_off_known(rehearsal, words):
+    """M9 gives away client 3's own mask, the bad client knows the one they share: two others are left."""
+    plus, minus = rehearsal.victims_keys
+    known = {plus[0], *rehearsal.bads_keys}
+    out, back = [key for key in plus if key in known], [key for key in minus if key in known]
+    modular.add_masks(words, rehearsal.scheme.modulus, plus=back, minus=out)
+    return len(out) + len(back)
 
 
 def rehearsal_ciphertext(rehearsal, id_):
@@ -176,6 +182,9 @@ def test_attack_2_on_masked_words_opens_the_key_and_the_key_only_noise():
     for id_ in (3, 13, 23):
         stolen = thief.decrypt(scheme.cipher.from_bytes(rehearsal_ciphertext(rehearsal, id_)))
         assert chi_square(stolen, modulus) < 130
+        if id_ == 3:  # with all that M9 and the bad client can take off
+            take_off_known(rehearsal, stolen)
+            assert chi_square(stolen, modulus) < 130
         assert not np.array_equal(scheme.unpack(stolen), rehearsal.vectors[id_])
 
 
@@ -194,3 +203,10 @@ def test_a_bad_client_that_uploads_nothing_gains_nothing(attack):
     # With the bad client's own mask added again it is the honest sum: that much the round promises to the aggregator.
     total = rehearsal.scheme.unpack(np.array(left, np.uint64))
     assert np.array_equal(total, rehearsal.expected((3, 13, 23)))
+
+
+def test_a_copy_of_the_victims_ciphertext_doubles_only_noise():
+    """Ciphertexts can be copied, and a copy signed as one's own: masks come twice then, and cancel no more."""
+    rehearsal, words, left = attacked(lambda rehearsal, public_key: rehearsal_ciphertext(rehearsal, 3))
+    assert chi_square(words, rehearsal.scheme.modulus) < 130
+    assert chi_square(left, rehearsal.scheme.modulus) < 130
