@@ -62,7 +62,12 @@ class Kind(enum.IntEnum):
 
 
 def round_key_hash(scheme_digest: bytes, public_key: bytes) -> bytes:
-    """What M0 calls `key_hash`: SHA-256 of a label, the scheme and the public key."""
+    """What M0 calls `key_hash`: SHA-256 of a label, the scheme and the public key.
+
+    Example:
+        >>> round_key_hash(bytes(32), b"one key") == round_key_hash(bytes(32), b"another")
+        False
+    """
     return hashlib.sha256(_KEY_LABEL + scheme_digest + public_key).digest()
 
 
@@ -77,7 +82,19 @@ def is_from_decryptor(message: bytes) -> bool:
 
 
 def frame(kind: Kind, payload: bytes, *, session: bytes, round_: int, identity: Identity) -> bytes:
-    """A message in canonical bytes, signed."""
+    """A message in canonical bytes, signed.
+
+    Example:
+        >>> server, decryptor = Identity(bytes(32)), Identity(bytes(31) + b"d")
+        >>> people = AllowList(server.public, {DECRYPTOR: decryptor.public})
+        >>> offer = frame(Kind.OFFER, b"scheme and key", session=b"s" * 32, round_=7, identity=decryptor)
+        >>> limits = {"round_": 7, "people": people, "max_bytes": 1000}
+        >>> bytes(unframe(offer, Kind.OFFER, session=b"s" * 32, **limits))
+        b'scheme and key'
+        >>> unframe(offer, Kind.OFFER, session=bytes(32), **limits)
+        Traceback (most recent call last):
+        fedmeta_crypto.errors.WrongSession: SFM-225 WrongSession at offer: another session's message...
+    """
     head = _HEAD.pack(_MAGIC, kind, session, round_, len(payload))
     return b"".join((head, payload, identity.sign(_statement(head, payload))))
 
@@ -145,7 +162,13 @@ class RoundKey:
 
 
 def opened_payload(survivors_digest: bytes, words: Words) -> bytes:
-    """Payload of `Kind.OPENED`."""
+    """Payload of `Kind.OPENED`.
+
+    Example:
+        >>> payload = memoryview(opened_payload(bytes(32), np.array([3, 65536], np.uint64)))
+        >>> read_opened(payload, survivors_digest=bytes(32), length=2, modulus=65537).tolist()
+        [3, 65536]
+    """
     return survivors_digest + words.astype("<u8", copy=False).tobytes()
 
 
