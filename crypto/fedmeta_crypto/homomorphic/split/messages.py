@@ -87,10 +87,10 @@ def frame(kind: Kind, payload: bytes, *, session: bytes, round_: int, identity: 
     Example:
         >>> server, decryptor = Identity(bytes(32)), Identity(bytes(31) + b"d")
         >>> people = AllowList(server.public, {DECRYPTOR: decryptor.public})
-        >>> offer = frame(Kind.OFFER, b"scheme and key", session=b"s" * 32, round_=7, identity=decryptor)
+        >>> offer = frame(Kind.OFFER, bytes(32) + b"the key", session=b"s" * 32, round_=7, identity=decryptor)
         >>> limits = {"round_": 7, "people": people, "max_bytes": 1000}
-        >>> bytes(unframe(offer, Kind.OFFER, session=b"s" * 32, **limits))
-        b'scheme and key'
+        >>> bytes(unframe(offer, Kind.OFFER, session=b"s" * 32, **limits))[32:]
+        b'the key'
         >>> unframe(offer, Kind.OFFER, session=bytes(32), **limits)
         Traceback (most recent call last):
         fedmeta_crypto.errors.WrongSession: SFM-225 WrongSession at offer: another session's message...
