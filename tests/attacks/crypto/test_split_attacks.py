@@ -18,7 +18,7 @@ from fedmeta_crypto import modular
 from fedmeta_crypto.homomorphic.split.unmasked import UnmaskedSplitForTeaching
 from fedmeta_crypto.homomorphic.trust import TrustModel
 
-DIMENSION = 9000
+DIMENSION = 6000
 BINS = 64
 
 
