@@ -25,10 +25,11 @@ def reference(key, modulus, length):
 
 
 @pytest.mark.parametrize("modulus", PRIMES)
-@pytest.mark.parametrize("length", [1, 2, 1000])
-def test_masks_are_the_first_draws_below_the_modulus(modulus, length):
+@pytest.mark.parametrize(("length", "keys"), [(1, 3), (2, 0), (1000, 3), (50, 25)])
+def test_masks_are_the_first_draws_below_the_modulus(modulus, length, keys):
+    """25 and 25 keys are more than fit a word beside a residue of 60 bits without being reduced."""
     entropy = counter_entropy(f"{modulus} {length}")
-    plus, minus = [entropy(16) for _ in range(3)], [bytearray(entropy(16)) for _ in range(3)]
+    plus, minus = [entropy(16) for _ in range(keys)], [bytearray(entropy(16)) for _ in range(keys)]
     start = np.array([modulus - 1 - i for i in range(length)], np.uint64)
     vector = start.copy()
     modular.add_masks(vector, modulus, plus=plus, minus=minus)
