@@ -11,6 +11,8 @@
     |   |-- BadEntropy        SFM-206   the entropy source gave the wrong number of bytes
     |   |-- KeystreamExhausted SFM-207  one key may not give more
     |   |-- BadArgument       SFM-208   a key, a share or a policy of impossible form
+    |   |-- NativeRefusal     SFM-212   the native library refused what it was given
+    |   |-- NoiseSpent        SFM-213   a sum of ciphertexts has no noise budget left
     |   |-- KeyInReach        SFM-214   an aggregator beside a key that opens uploads
     |   `-- KeySpent          SFM-215   the decryptor's key of this round is gone
     |-- PeerProtocolError(sender)     a peer broke a rule
@@ -39,7 +41,8 @@
     |   |-- WrongOpening      SFM-248   opened words of another form, or for other survivors
     |   `-- NoCiphertext      SFM-249   a masked input that came without its ciphertext
     |-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
-    `-- DecryptorSilent               SFM-252   the world: the decryptor did not answer in time
+    |-- DecryptorSilent               SFM-252   the world: the decryptor did not answer in time
+    `-- NativeProcessDied             SFM-254   the world: the process with the native library ended or was too slow
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
 """
@@ -141,6 +144,20 @@ class BadArgument(LocalProtocolError):
 
     code = "SFM-208"
     remedy = "Correct the call; the clause above names the argument."
+
+
+class NativeRefusal(LocalProtocolError):
+    """The native library refused what it was given, in a process of its own; this side goes on."""
+
+    code = "SFM-212"
+    remedy = "See that all parties run releases of TenSEAL that this release was tested with."
+
+
+class NoiseSpent(LocalProtocolError):
+    """A sum of ciphertexts has no noise budget left, so its words could be wrong and are not shown."""
+
+    code = "SFM-213"
+    remedy = "The round is lost and has shown nothing; no honest upload has such noise, so look at who took part."
 
 
 class KeyInReach(LocalProtocolError):
@@ -377,3 +394,10 @@ class DecryptorSilent(ProtocolError):
 
     code = "SFM-252"
     remedy = "Nothing was opened; see that the decryptor runs, and announce a new round."
+
+
+class NativeProcessDied(ProtocolError):
+    """The process in which the native library runs has crashed, met its limits, or did not answer in time."""
+
+    code = "SFM-254"
+    remedy = "Nothing was opened; give it more memory or time, or announce a new round."
