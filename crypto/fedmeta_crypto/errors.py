@@ -177,8 +177,7 @@ class KeySpent(LocalProtocolError):
 class PeerProtocolError(ProtocolError):
     """A peer broke a rule; the receiving session is left as it was.
 
-    Attributes:
-        sender: Id of the peer that is answerable, ``SERVER`` (0xFFFFFFFF) for the server.
+    Attributes: sender, the id of the peer that is answerable, ``SERVER`` (0xFFFFFFFF) for the server.
     """
 
     def __init__(self, what: str, *, sender: int, where: str = "") -> None:
@@ -280,9 +279,7 @@ class BadShare(PeerProtocolError):
     Either the dealer dealt badly or holders lied, more than can be corrected: (r - threshold) // 2 of
     the r shares received. So all are named and nobody is blamed alone.
 
-    Attributes:
-        sender: The dealer.
-        holders: Those whose shares were received.
+    Attributes: sender, the dealer; holders, those whose shares were received.
     """
 
     code = "SFM-233"

@@ -5,9 +5,8 @@ Source: Albrecht et al., Homomorphic Encryption Security Standard (2018), table 
 """
 
 import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 
 from fedmeta_crypto.errors import PlanRefused
 from fedmeta_crypto.modular import is_modulus
@@ -52,9 +51,10 @@ class BfvPreset:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 (32 bytes) of the label and all numbers, as canonical JSON."""
-        rows = {"label": _LABEL} | asdict(self)
-        return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).digest()
+        """SHA-256 (32 bytes) of label and numbers as canonical JSON: keys sorted, no spaces."""
+        n, q, p, t = astuple(self)
+        row = f'{{"data_prime":{q},"degree":{n},"label":"{_LABEL}","plain_modulus":{t},"special_prime":{p}}}'
+        return hashlib.sha256(row.encode()).digest()
 
     @property
     def max_clients(self) -> int:
