@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from fedmeta_crypto.homomorphic.seal import native
-from fedmeta_crypto.homomorphic.seal.presets import BFV_4096
+from fedmeta_crypto.homomorphic.seal import native, native_ckks
+from fedmeta_crypto.homomorphic.seal.presets import BFV_4096, CKKS_4096
 
 HEAD = struct.Struct("<cQ")
 MAX_FRAME = 1 << 33
@@ -67,6 +67,27 @@ class Engine:
         return struct.pack("<Q", budget), words.tobytes()
 
 
+class CkksEngine:
+    """The same for CKKS: values are float64, and D is answered by values alone."""
+
+    def __init__(self) -> None:
+        self._own: Any = native_ckks.new_context(CKKS_4096)
+        self._public: Any = None
+
+    def answer(self, kind: bytes, data: bytes) -> tuple[bytes, ...]:
+        """What one request is answered with."""
+        if kind == b"K":
+            return (native.key_coefficients(self._own, CKKS_4096).tobytes(),)
+        if kind == b"P":
+            self._public = native.public_context(self._own, np.frombuffer(data, np.uint64), CKKS_4096)
+            return ()
+        if kind == b"E":
+            return (native_ckks.encrypt(self._public, np.frombuffer(data), CKKS_4096).tobytes(),)
+        (count,) = struct.unpack_from("<Q", data)
+        values = np.frombuffer(data, np.uint64, offset=8)
+        return (native_ckks.decrypt(self._own, values, count, CKKS_4096).tobytes(),)
+
+
 def main() -> None:
     """Serve until the input ends, within the limits given: bytes of memory, seconds of processor time."""
     memory, seconds = map(int, sys.argv[1:3])
@@ -77,7 +98,7 @@ def main() -> None:
     # What native code prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    engine = Engine()
+    engine = CkksEngine() if sys.argv[3] == "ckks" else Engine()
     while True:
         try:
             kind, data = read_frame(sys.stdin.buffer)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only file that calls TenSEAL; it runs in the child process of `child`.
+"""TenSEAL's BFV; this file and `native_ckks` alone call TenSEAL. It runs in the child process of `child`.
 
 SEAL stores a ciphertext or a public key as a header of 16 bytes (magic 0xA15E, header size, version, compression,
 size), then parms_id, form, number of polynomials, degree, number of primes, scale, correction factor, and, behind a
@@ -14,7 +14,7 @@ import numpy as np
 import tenseal as ts
 import tenseal.sealapi  # registers the types behind `context.data`
 
-from fedmeta_crypto.homomorphic.seal.presets import BfvPreset
+from fedmeta_crypto.homomorphic.seal.presets import BfvPreset, CkksPreset
 from fedmeta_crypto.modular import Words
 
 _SAVE_PUBLIC = {
@@ -28,10 +28,15 @@ def new_context(preset: BfvPreset) -> Any:
     context = ts.context(
         ts.SCHEME_TYPE.BFV, preset.degree, preset.plain_modulus, coeff_mod_bit_sizes=list(preset.coefficient_bits)
     )
+    check_primes(context, preset)
+    return context
+
+
+def check_primes(context: Any, preset: BfvPreset | CkksPreset) -> None:
+    """Raise `RuntimeError` unless SEAL chose the preset's primes."""
     primes = [m.value() for m in context.seal_context().data.key_context_data().parms().coeff_modulus()]
     if primes != [preset.data_prime, preset.special_prime]:
         raise RuntimeError(f"this SEAL chose other primes, {primes}")
-    return context
 
 
 def varint(value: int) -> bytes:
@@ -57,21 +62,21 @@ def _header(size: int) -> bytes:
     return struct.pack("<HBBBBHQ", 0xA15E, 16, 4, 3, 0, 0, size)
 
 
-def stored(values: Words, *, parms_id: list[int], degree: int, primes: int, ntt: bool) -> bytes:
+def stored(values: Words, *, parms_id: list[int], degree: int, primes: int, ntt: bool, scale: float = 1.0) -> bytes:
     """Two polynomials as SEAL stores them.  Shapes: (2 * primes * degree,) to bytes."""
     data = np.ascontiguousarray(values, "<u8").tobytes()
-    shape = struct.pack("<4QBQQQdQ", *parms_id, ntt, 2, degree, primes, 1.0, 1)
+    shape = struct.pack("<4QBQQQdQ", *parms_id, ntt, 2, degree, primes, scale, 1)
     inner = _header(24 + len(data)) + struct.pack("<Q", values.size) + data
     return _header(16 + len(shape) + len(inner)) + shape + inner
 
 
-def key_coefficients(context: Any, preset: BfvPreset) -> Words:
+def key_coefficients(context: Any, preset: BfvPreset | CkksPreset) -> Words:
     """Coefficients of a context's public key, polynomial by polynomial, prime by prime.  Shape: (4 N,)."""
     key = context.public_key().data.data()
     return np.array([key[i] for i in range(4 * preset.degree)], np.uint64)
 
 
-def public_context(own: Any, values: Words, preset: BfvPreset) -> Any:
+def public_context(own: Any, values: Words, preset: BfvPreset | CkksPreset) -> Any:
     """A context without a secret key, of a public key's checked coefficients.
 
     Serialised without a secret and loaded afresh; `make_context_public` would leave a working decryptor behind.

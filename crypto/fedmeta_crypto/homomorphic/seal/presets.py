@@ -91,3 +91,49 @@ def largest_batching_prime(*, bits: int, degree: int) -> int:
 BFV_4096 = BfvPreset(
     degree=4096, data_prime=1152921504606830593, special_prime=1073692673, plain_modulus=17592186028033
 )
+
+
+@dataclass(frozen=True, slots=True)
+class CkksPreset:
+    """CKKS with one data prime: degree N (N / 2 slots), prime q, special prime p, scale 2^scale_bits.
+
+    Raises:     PlanRefused: less than 128 bits by the standard.
+    """
+
+    degree: int
+    data_prime: int
+    special_prime: int
+    scale_bits: int
+
+    def __post_init__(self) -> None:
+        bits = self.data_prime.bit_length() + self.special_prime.bit_length()
+        if bits > STANDARD_128.get(self.degree, 0):
+            raise PlanRefused(f"{bits} bits of primes at degree {self.degree} are below 128 bits", where="presets")
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 (32 bytes) of label and numbers as canonical JSON."""
+        n, q, p, s = astuple(self)
+        row = f'{{"data_prime":{q},"degree":{n},"label":"{_CKKS_LABEL}","scale_bits":{s},"special_prime":{p}}}'
+        return hashlib.sha256(row.encode()).digest()
+
+    @property
+    def max_sum(self) -> float:
+        """The largest absolute value a slot of a sum may have: a quarter of what would wrap modulo q."""
+        return self.data_prime / 2 ** (self.scale_bits + 3)
+
+    def error_bound(self, clients: int, largest: float) -> float:
+        """What no slot of a sum of honest ciphertexts is off by, in 2^28 slots, but for a chance below 2^-40.
+
+        The error's polynomial is R s + W (see `BfvPreset.max_clients`), R the sum of n roundings. At a root of unity,
+        real and imaginary parts of R are sub-Gaussian with proxy n N / 24, those of s with N / 2; with a share of the
+        failure each, |R|^2 <= n N L / 6 and |s|^2 <= 2 N L, where L = (28 + 3 + 40) ln 2; |W| <= 5 n N / 4. The last
+        term allows for float64 in encoding and decoding.
+        """
+        n, tail = self.degree, 71 * math.log(2)
+        noise = math.sqrt(clients * n * tail / 6 * 2 * n * tail) + 1.25 * clients * n
+        return noise / 2**self.scale_bits + clients * largest * 2.0**-40
+
+
+_CKKS_LABEL = "secure-fedmeta ckks/1"
+CKKS_4096 = CkksPreset(degree=4096, data_prime=18014398509293569, special_prime=18014398509309953, scale_bits=36)

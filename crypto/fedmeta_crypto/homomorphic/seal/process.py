@@ -42,14 +42,14 @@ def meaning(text: str) -> str:
 class NativeProcess:
     """One child, for one owner.  It holds what keys it makes; no method gives one out.
 
-    Args:       memory: bytes of address space.  seconds: of processor time, and of each answer's wait.
+    Args:       scheme: "bfv" or "ckks".  memory: bytes of address space.  seconds: of processor time, and of each answer's wait.
     """
 
-    def __init__(self, *, memory: int = DEFAULT_MEMORY, seconds: float = DEFAULT_SECONDS) -> None:
+    def __init__(self, *, scheme: str = "bfv", memory: int = DEFAULT_MEMORY, seconds: float = DEFAULT_SECONDS) -> None:
         self._seconds = seconds
         paths = os.pathsep.join(path for path in sys.path if path)
         self._child = subprocess.Popen(  # noqa: S603 - this interpreter, this package's own module
-            [sys.executable, "-P", "-m", _MODULE, str(memory), str(max(1, int(seconds)))],
+            [sys.executable, "-P", "-m", _MODULE, str(memory), str(max(1, int(seconds))), scheme],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
