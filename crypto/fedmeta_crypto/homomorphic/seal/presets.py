@@ -120,7 +120,7 @@ class CkksPreset:
     @property
     def max_sum(self) -> float:
         """The largest absolute value a slot of a sum may have: a quarter of what would wrap modulo q."""
-        return self.data_prime / 2 ** (self.scale_bits + 3)
+        return self.data_prime / 2.0 ** (self.scale_bits + 3)
 
     def error_bound(self, clients: int, largest: float) -> float:
         """What no slot of a sum of honest ciphertexts is off by, in 2^28 slots, but for a chance below 2^-40.
@@ -132,7 +132,7 @@ class CkksPreset:
         """
         n, tail = self.degree, 71 * math.log(2)
         noise = math.sqrt(clients * n * tail / 6 * 2 * n * tail) + 1.25 * clients * n
-        return noise / 2**self.scale_bits + clients * largest * 2.0**-40
+        return noise / 2.0**self.scale_bits + clients * largest * 2.0**-40
 
 
 _CKKS_LABEL = "secure-fedmeta ckks/1"
