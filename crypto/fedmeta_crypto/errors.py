@@ -10,7 +10,8 @@
     |   |-- PlanRefused       SFM-205   parameters that are unsound, or that your policy forbids
     |   |-- BadEntropy        SFM-206   the entropy source gave the wrong number of bytes
     |   |-- KeystreamExhausted SFM-207  one key may not give more
-    |   `-- BadArgument       SFM-208   a key, a share or a policy of impossible form
+    |   |-- BadArgument       SFM-208   a key, a share or a policy of impossible form
+    |   `-- BadSelection      SFM-216   a selection of coordinates that hides nothing or does not fit
     |-- PeerProtocolError(sender)     a peer broke a rule
     |   |-- Truncated         SFM-221   bytes are missing
     |   |-- Oversized         SFM-222   more bytes than this round could need
@@ -27,7 +28,8 @@
     |   |-- BadShare          SFM-233   shares that do not open what was committed to (dealer or holder)
     |   |-- UnsafeSurvivors   SFM-234   a survivor list that would expose someone
     |   |-- BadSignature      SFM-235   a signature that is missing or not the named party's on this
-    |   `-- Equivocation      SFM-236   proof that clients were shown different survivors
+    |   |-- Equivocation      SFM-236   proof that clients were shown different survivors
+    |   `-- WrongSelection    SFM-250   an upload whose clear part is missing or not what it is bound to
     `-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
@@ -130,6 +132,13 @@ class BadArgument(LocalProtocolError):
 
     code = "SFM-208"
     remedy = "Correct the call; the clause above names the argument."
+
+
+class BadSelection(LocalProtocolError):
+    """A selection of coordinates hides nothing, or does not fit the vector or the round."""
+
+    code = "SFM-216"
+    remedy = "Select at least one coordinate, with one boolean for each coordinate of the round's vector."
 
 
 class PeerProtocolError(ProtocolError):
@@ -270,6 +279,13 @@ class Equivocation(PeerProtocolError):
 
     code = "SFM-236"
     remedy = "The session has wiped its secrets and answered nothing; leave, and show the message to the others."
+
+
+class WrongSelection(PeerProtocolError):
+    """An upload whose clear part is missing, or is not the one that its signature covers."""
+
+    code = "SFM-250"
+    remedy = "Drop the message; check that all parties hold the same plan."
 
 
 class TooFewSurvivors(ProtocolError):

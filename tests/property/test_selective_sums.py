@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sums with selected coordinates hidden are the sums with all of them hidden, whoever drops out and wherever."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedmeta_crypto.homomorphic.selection import Selection
+from tests.support.crypto_rounds import RECORD, Rehearsal, plan, sum_of
+from tests.support.selective_rounds import SelectiveRehearsal
+
+
+@given(mask=st.lists(st.booleans(), min_size=1, max_size=200).filter(any), seed=st.integers(0, 2**32 - 1))
+def test_split_then_join_is_nothing(mask, seed):
+    selection = Selection.of(np.array(mask))
+    vector = np.random.default_rng(seed).integers(0, 2**32, len(mask), dtype=np.uint32)
+    secret, clear = selection.split(vector)
+    assert np.array_equal(selection.join(secret, clear), vector)
+    assert np.array_equal(secret, vector[np.array(mask)]) and len(clear) == selection.clear
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_the_sum_is_that_of_full_encryption(data):
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=1, max_size=40).filter(any)))
+    bits, signed = data.draw(st.sampled_from([8, 12, 16, 17, 22, 32])), data.draw(st.booleans())
+    selection = Selection.of(mask)
+    n, changes = 5, {} if signed else {"threshold": 3}
+    round_ = SelectiveRehearsal(
+        selection, signed=signed, bits=bits, n=n, seed=data.draw(st.integers(0, 999)), **changes
+    )
+    phase = data.draw(st.sampled_from(["advertise", "share", "mask", "unmask", "nobody"]))
+    lost = {data.draw(st.sampled_from(round_.parameters.cohort))}
+    for move in ("advertise", "share", "deliver", "mask", "agree", "unmask"):
+        getattr(round_, move)(drop=lost if move == phase else ())
+    assert set(round_.opened.survivors) == set(round_.parameters.cohort) - (
+        set() if phase in ("unmask", "nobody") else lost
+    )
+    assert np.array_equal(round_.opened.total, sum_of(round_.vectors, round_.opened.survivors, bits))
+    assert round_.opened.total.dtype == np.uint32
+    if phase == "nobody":  # the same vectors with every coordinate hidden
+        full = Rehearsal(plan(n, threshold=3, bits=bits, length=len(mask)))
+        full.vectors = round_.vectors
+        for move in ("advertise", "share", "deliver", "mask", "unmask"):
+            getattr(full, move)()
+        assert np.array_equal(full.opened.total, round_.opened.total)
+
+
+def test_a_record_goes_through_the_layer():
+    round_ = SelectiveRehearsal(Selection.of(np.array([True, False, True])))
+    for move in ("advertise", "share", "deliver", "mask", "agree", "unmask"):
+        getattr(round_, move)()
+    recorded = round_.publish(RECORD).countersign()
+    assert len(recorded.signatures) == 4 and recorded.survivors_digest == round_.server.agreed
