@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time one client's share of a round whose sum is formed under encryption, and count its bytes.
+
+python benchmarks/homomorphic.py --dimension 1000000 --scheme rlwe32 --clients 10 --peer --json
+
+The whole path, through the sessions that the product uses, at strength `malicious`: floats to integers (`quantise`),
+key agreement (`keys`), encryption with hashing, signing and serialising (`encrypt`), what the server does with one
+upload (`load and add`), the agreement on survivors and the shares (`settle`), the opening with key sum or residue and
+decryption (`open`), and integers to floats (`decode`). Client's phases are the mean over clients, the server's work on
+messages is divided by the clients, the opening is counted in full. No network.
+
+Beside it, in turn in each repetition, `naive`: TenSEAL's CKKS as NVFLARE sets it (8192, [60, 40, 40], one symmetric
+key), one flat vector, no quantising, framing, hash or signature. --peer runs NVFLARE's own classes between two halves
+of our repetitions, in their own environment (benchmarks/peers/build.py nvflare), as many times.
+
+Sums have 16 bits for each value (rlwe32, bfv) plus ceil(log2 clients), or 32 in all (rlwe64); `mask` is the masking
+round without ciphertexts, at the bits of rlwe32. The last line with --json: seconds (medians, by phase and total),
+bytes_per_parameter (all that one client sends), key_sum_bytes (the part of it that is no ciphertext), exact.
+"""
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_crypto import SERVER, ClientPolicy, ClientSession, RoundParameters, ServerSession, Step, Strength
+from fedmeta_crypto.identities import AllowList, Identity
+from fedmeta_crypto.secagg.step import SumOpened
+from fedmeta_privacy.encoding import IntegerEncoding
+
+T = TypeVar("T")
+Seconds = defaultdict[str, float]
+HERE = Path(__file__).resolve().parent
+PEER = HERE.parent / ".peers" / "nvflare"
+LARGEST = 8.0  # of any coordinate, in float units
+NAIVE = {"poly_modulus_degree": 8192, "coeff_mod_bit_sizes": [60, 40, 40]}
+# Wanted at a million parameters: bytes per parameter at most, and how many times less time than NVFLARE.
+GOALS = {"bfv": (8.1, 4.0), "rlwe64": (8.1, 8.0), "rlwe32": (4.05, 10.0)}
+SMALL_GOALS = {"rlwe32": (4.6, 0.0)}  # at ten thousand
+
+
+class Setting:
+    """The parties' keys, the plan's numbers and the clients' vectors."""
+
+    def __init__(self, scheme: str, dimension: int, clients: int) -> None:
+        self.scheme, self.dimension, self.clients = scheme, dimension, clients
+        self.ids = tuple(range(clients))
+        self.keys = {id_: Identity(os.urandom(32)) for id_ in (*self.ids, SERVER)}
+        self.people = AllowList(self.keys[SERVER].public, {id_: self.keys[id_].public for id_ in self.ids})
+        self.bits = 32 if scheme == "rlwe64" else 16 + (clients - 1).bit_length()
+        self.encoding = encoding_for(self.bits, dimension, clients)
+        self.base = np.clip(np.random.default_rng(0).normal(0, 1, dimension), -LARGEST, LARGEST)
+
+    def vector(self, id_: int) -> NDArray[np.float64]:
+        return np.roll(self.base, 7 * id_)
+
+    def parameters(self, length: int, bits: int) -> RoundParameters:
+        graph = self.policy().graph(self.clients, Strength.MALICIOUS)
+        return RoundParameters(
+            round=1,
+            cohort=self.ids,
+            threshold=graph.threshold,
+            min_survivors=max(self.clients - graph.dropped, graph.threshold + 1),
+            modulus_bits=bits,
+            length=length,
+            behaviour_hash=bytes(32),
+            server_nonce=os.urandom(32),
+            body=b"",
+            strength=Strength.MALICIOUS,
+            neighbours=graph.neighbours,
+            corrupt=graph.corrupt,
+            identities=self.people.digest(self.ids),
+        )
+
+    def policy(self) -> ClientPolicy:
+        return ClientPolicy(
+            min_cohort=2,
+            max_length=max(self.dimension, 2**13),
+            max_body_bytes=0,
+            last_round=0,
+            allowed_strengths=frozenset({Strength.MALICIOUS}),
+            allow_list=self.people,
+            dropout_fraction=0.1,
+        )
+
+
+def encoding_for(bits: int, dimension: int, clients: int) -> IntegerEncoding:
+    """The finest step with which the sum of all clients cannot wrap."""
+    step = 2.0**-40
+    while clients * (LARGEST / step + 1) >= 2 ** (bits - 1):
+        step *= 2
+    encoding = IntegerEncoding(step, dimension, bits)
+    encoding.check_room(parties=clients, largest_coordinate=LARGEST, noise_reach=0)
+    return encoding
+
+
+def timed(seconds: Seconds, phase: str, work: Callable[[], T]) -> T:
+    start = time.perf_counter()
+    result = work()
+    seconds[phase] += time.perf_counter() - start
+    return result
+
+
+class MaskRound:
+    """The sessions of a round of masks alone; the other schemes' rounds differ in how their sessions are made."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.parameters = setting.parameters(setting.dimension, setting.bits)
+
+    def server(self) -> Any:
+        setting = self.setting
+        return ServerSession(self.parameters, identity=setting.keys[SERVER], allow_list=setting.people)
+
+    def client(self, announcement: bytes, id_: int) -> Any:
+        setting = self.setting
+        return ClientSession(
+            announcement, client_id=id_, policy=setting.policy(), identity=setting.keys[id_], entropy=os.urandom
+        )
+
+    def ciphertext_bytes(self, upload: bytes) -> int:  # noqa: ARG002
+        return 0
+
+
+ROUNDS: dict[str, type[MaskRound]] = {"mask": MaskRound}
+
+
+class Drive:
+    """One round with all its clients in this process; seconds by phase, of all clients and of the server for all."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting, self.made = setting, ROUNDS[setting.scheme](setting)
+        self.ours: Seconds = defaultdict(float)
+        self.theirs: Seconds = defaultdict(float)
+        self.opening = 0.0
+        self.sent = self.ciphertext = 0
+        self.server = self.made.server()
+        self.last = Step()
+
+    def upload(self, phase: str, id_: int, step: Step) -> None:
+        for out in step.send:
+            self.sent += len(out.message)
+            self.last = timed(self.theirs, phase, lambda out=out: self.server.receive(out.message, sender=id_))
+
+    def answers(self, phase: str) -> None:
+        """Everyone takes its message and answers."""
+        for out in self.last.send:
+            self.upload(
+                phase, out.to, timed(self.ours, phase, lambda out=out: self.clients[out.to].receive(out.message))
+            )
+
+    def run(self) -> dict[str, Any]:
+        setting, n = self.setting, self.setting.clients
+        gc.collect()  # so that the garbage of the set-up is not counted
+        (m0,) = {out.message for out in timed(self.theirs, "keys", self.server.announce).send}
+        self.clients = {id_: timed(self.ours, "keys", lambda id_=id_: self.made.client(m0, id_)) for id_ in setting.ids}
+        for id_ in setting.ids:
+            self.upload("keys", id_, timed(self.ours, "keys", self.clients[id_].advertise_keys))
+        self.answers("keys")
+        self.answers("keys")  # the deliveries, which want no answer
+        expected = self.inputs()
+        self.answers("settle")
+        *rest, final = self.last.send
+        for out in (*rest, final):
+            step = timed(self.ours, "settle", lambda out=out: self.clients[out.to].receive(out.message))
+            self.upload("open" if out is final else "settle", out.to, step)
+        (opened,) = (event for event in self.last.events if isinstance(event, SumOpened))
+        encoding = setting.encoding
+        decoded = timed(self.theirs, "decode", lambda: encoding.decode(encoding.from_ring(opened.total)))
+        exact = np.array_equal(encoding.from_ring(opened.total), expected) and opened.survivors == setting.ids
+        seconds = {phase: (self.ours[phase] + self.theirs[phase]) / n for phase in PHASES}
+        seconds |= {phase: self.theirs[phase] for phase in ("open", "decode")}  # not shared among the clients
+        exact = exact and np.array_equal(decoded, expected * encoding.step)
+        return {
+            "seconds": seconds | {"total": sum(seconds.values())},
+            "bytes": self.sent / n,
+            "key_sum_bytes": (self.sent - self.ciphertext) / n,
+            "exact": bool(exact),
+        }
+
+    def inputs(self) -> NDArray[np.int64]:
+        """Every client's vector, quantised, encrypted, sent and added; returns the integers' sum."""
+        setting, encoding = self.setting, self.setting.encoding
+        expected = np.zeros(setting.dimension, np.int64)
+        for id_ in setting.ids:
+            vector, client = setting.vector(id_), self.clients[id_]
+            expected += encoding.encode(vector)
+            residues = timed(self.ours, "quantise", lambda v=vector: encoding.to_ring(encoding.encode(v)))
+            step = timed(self.ours, "encrypt", lambda c=client, r=residues: c.mask_input(r, attachment_hash=bytes(32)))
+            self.ciphertext += self.made.ciphertext_bytes(step.send[0].message)
+            self.upload("load and add", id_, step)
+            client.delivered()
+        return expected
+
+
+PHASES = ("quantise", "keys", "encrypt", "load and add", "settle")
+
+
+def naive(dimension: int) -> dict[str, Any]:
+    """TenSEAL's CKKS with NVFLARE's parameters on one flat vector; an upload added to one that is there already."""
+    import tenseal as ts
+
+    context = ts.context(ts.SCHEME_TYPE.CKKS, **NAIVE, encryption_type=ts.ENCRYPTION_TYPE.SYMMETRIC)
+    context.global_scale = 2**40
+    vector = np.random.default_rng(0).normal(0, 0.1, dimension)
+    with quiet():
+        there = ts.ckks_vector(context, vector)
+        seconds: Seconds = defaultdict(float)
+        encrypted = timed(seconds, "encrypt", lambda: ts.ckks_vector(context, vector))
+        upload = timed(seconds, "serialise", encrypted.serialize)
+        loaded = timed(seconds, "load", lambda: ts.ckks_vector_from(context, upload))
+        total = timed(seconds, "add", lambda: there + loaded)
+        opened = timed(seconds, "decrypt", lambda: np.asarray(total.decrypt()))
+    error = float(np.abs(opened - 2 * vector).max())
+    if error > 1e-4:
+        raise SystemExit(f"wrong sum of naive CKKS: {error} away")
+    return {"seconds": dict(seconds) | {"total": sum(seconds.values())}, "bytes": len(upload), "error": error}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """TenSEAL warns on file descriptor 1 of vectors longer than a ciphertext."""
+    sys.stdout.flush()
+    held, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(held, 1)
+        os.close(held)
+        os.close(nowhere)
+
+
+def peer(dimension: int, repeat: int) -> dict[str, Any]:
+    """NVFLARE's figures, from its own environment."""
+    python = PEER / "bin" / "python"
+    if not (PEER / "complete").exists():  # build.py's last stroke
+        raise SystemExit("NVFLARE is not built (python benchmarks/peers/build.py nvflare): nothing was compared")
+    command = [python, HERE / "peers" / "nvflare_he.py", "--dimension", dimension, "--repeat", repeat]
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+    )
+    if done.returncode:
+        raise SystemExit(f"NVFLARE failed: {done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def summary(rounds: list[dict[str, Any]], dimension: int) -> dict[str, Any]:
+    """Medians and minima by phase, and bytes."""
+    seconds = [one["seconds"] for one in rounds]
+    return {
+        "seconds": {phase: statistics.median(one[phase] for one in seconds) for phase in seconds[0]},
+        "minima": {phase: min(one[phase] for one in seconds) for phase in seconds[0]},
+        "bytes_per_parameter": statistics.median(one["bytes"] for one in rounds) / dimension,
+    }
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scheme", choices=ROUNDS, default="rlwe32")
+    parser.add_argument("--dimension", type=int, default=1_000_000)
+    parser.add_argument("--clients", type=int, default=10)
+    parser.add_argument("--repeat", type=int, default=5, help="repetitions of each side, after one that is not counted")
+    parser.add_argument("--peer", action="store_true", help="NVFLARE beside it")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    if args.clients < 2 or args.dimension < 1 or args.repeat < 1:
+        parser.error("at least 2 clients, 1 coordinate and 1 repetition")
+    return args
+
+
+def main() -> None:
+    args = parsed()
+    setting = Setting(args.scheme, args.dimension, args.clients)
+    rounds, beside, other = [], [], None
+    before = os.getloadavg()[0]
+    for repetition in range(args.repeat + 1):
+        if args.peer and repetition == args.repeat // 2 + 1:
+            other = peer(args.dimension, args.repeat)
+        one, row = Drive(setting).run(), naive(args.dimension)
+        if not one["exact"]:
+            raise SystemExit("wrong sum")
+        if repetition:
+            rounds.append(one)
+            beside.append(row)
+    report = summary(rounds, args.dimension)
+    report |= {"key_sum_bytes": statistics.median(one["key_sum_bytes"] for one in rounds), "exact": True}
+    report["naive"] = summary(beside, args.dimension) | {"max_error": max(row["error"] for row in beside)}
+    if other:
+        report["nvflare"] = other
+    report["load"] = [before, os.getloadavg()[0]]
+    report["params"] = {**vars(args), "bits": setting.bits, "cores": os.cpu_count()}
+    show(args, report)
+    if args.json:
+        print(json.dumps(report))
+
+
+def show(args: argparse.Namespace, report: dict[str, Any]) -> None:
+    """Rows for a reader, the ratios, and whether the goal is reached."""
+    rows = {args.scheme: report, "naive CKKS": report["naive"]}
+    rows |= {"NVFLARE 2.9.0": report["nvflare"]} if "nvflare" in report else {}
+    load = ", ".join(f"{one:.2f}" for one in report["load"])
+    print(
+        f"d = {args.dimension}, {args.clients} clients, medians of {args.repeat}; load {load} on {os.cpu_count()} cores"
+    )
+    for name, row in rows.items():
+        phases = "  ".join(f"{phase} {1e3 * s:.1f}" for phase, s in row["seconds"].items() if phase != "total")
+        total, least = 1e3 * row["seconds"]["total"], 1e3 * row["minima"]["total"]
+        print(f"{name:14}{row['bytes_per_parameter']:8.3f} B/parameter {total:9.1f} ms (min {least:.1f}):  {phases}")
+    seconds, sent = report["seconds"]["total"], report["bytes_per_parameter"]
+    for name, row in list(rows.items())[1:]:
+        less, fewer = row["seconds"]["total"] / seconds, row["bytes_per_parameter"] / sent
+        print(f"against {name}: {less:.1f} times less time, {fewer:.1f} times fewer bytes")
+    goals = {1_000_000: GOALS, 10_000: SMALL_GOALS}.get(args.dimension, {})
+    if args.scheme in goals:
+        most, times = goals[args.scheme]
+        print(f"wanted: at most {most} B/parameter: {'reached' if sent <= most else 'MISSED'}")
+        if times and "nvflare" in report:
+            reached = report["nvflare"]["seconds"]["total"] / seconds >= times
+            print(f"wanted: {times:g} times less time than NVFLARE: {'reached' if reached else 'MISSED'}")
+
+
+if __name__ == "__main__":
+    main()
