@@ -11,6 +11,8 @@
     |   |-- BadEntropy        SFM-206   the entropy source gave the wrong number of bytes
     |   |-- KeystreamExhausted SFM-207  one key may not give more
     |   |-- BadArgument       SFM-208   a key, a share or a policy of impossible form
+    |   |-- KeyInReach        SFM-214   an aggregator beside a key that opens uploads
+    |   |-- KeySpent          SFM-215   the decryptor's key of this round is gone
     |   `-- BadSelection      SFM-216   a selection of coordinates that hides nothing or does not fit
     |-- PeerProtocolError(sender)     a peer broke a rule
     |   |-- Truncated         SFM-221   bytes are missing
@@ -29,8 +31,17 @@
     |   |-- UnsafeSurvivors   SFM-234   a survivor list that would expose someone
     |   |-- BadSignature      SFM-235   a signature that is missing or not the named party's on this
     |   |-- Equivocation      SFM-236   proof that clients were shown different survivors
+    |   |-- WrongKey          SFM-242   a round key that is not the announced one, or no public key of this scheme
+    |   |-- WrongAttachment   SFM-243   a ciphertext other than the masked input names: other scheme, key or bytes
+    |   |-- OtherSubset       SFM-244   survivors are not exactly those whose ciphertexts were added
+    |   |-- LoneCiphertext    SFM-245   a sum over fewer clients than were announced is to be opened
+    |   |-- RepeatedRound     SFM-246   the decryptor has begun this round, or a later one, before
+    |   |-- SecondSubset      SFM-247   a second set of survivors in one round
+    |   |-- WrongOpening      SFM-248   opened words of another form, or for other survivors
+    |   |-- NoCiphertext      SFM-249   a masked input that came without its ciphertext
     |   `-- WrongSelection    SFM-250   an upload whose clear part is missing or not what it is bound to
-    `-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
+    |-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
+    `-- DecryptorSilent               SFM-252   the world: the decryptor did not answer in time
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
 """
@@ -141,6 +152,20 @@ class BadSelection(LocalProtocolError):
     remedy = "Select at least one coordinate, with one boolean for each coordinate of the round's vector."
 
 
+class KeyInReach(LocalProtocolError):
+    """An aggregator holds no key and sits beside none."""
+
+    code = "SFM-214"
+    remedy = "Give the aggregator the proposal's bytes only; run the decryptor as another party, elsewhere."
+
+
+class KeySpent(LocalProtocolError):
+    """The decryptor has opened this round's one sum, or has wiped its key."""
+
+    code = "SFM-215"
+    remedy = "Begin a new round, which has a new key; what was uploaded under the old one stays closed."
+
+
 class PeerProtocolError(ProtocolError):
     """A peer broke a rule; the receiving session is left as it was.
 
@@ -153,7 +178,7 @@ class PeerProtocolError(ProtocolError):
         self.sender = sender
 
     def __str__(self) -> str:
-        who = "the server" if self.sender == 0xFFFFFFFF else f"party {self.sender}"
+        who = {0xFFFFFFFF: "the server", 0xFFFFFFFE: "the decryptor"}.get(self.sender, f"party {self.sender}")
         return f"{super().__str__()} (sender: {who})"
 
 
@@ -288,6 +313,62 @@ class WrongSelection(PeerProtocolError):
     remedy = "Drop the message; check that all parties hold the same plan."
 
 
+class WrongKey(PeerProtocolError):
+    """The key offered is not the one that the announcement names, or not a public key of this scheme."""
+
+    code = "SFM-242"
+    remedy = "Do not take part: encrypt under no key but the announced one, of this round's decryptor."
+
+
+class WrongAttachment(PeerProtocolError):
+    """The ciphertext is not the one that the masked input vouches for."""
+
+    code = "SFM-243"
+    remedy = "Drop the message; its author encrypts anew under this round's key, or misses the round."
+
+
+class OtherSubset(PeerProtocolError):
+    """The survivors are not exactly those whose ciphertexts were added: one is missing, or one too many."""
+
+    code = "SFM-244"
+    remedy = "Nothing was opened; look at how the aggregator passes uploads on, and run the round again."
+
+
+class LoneCiphertext(PeerProtocolError):
+    """A sum over too few clients, or a single ciphertext, is to be opened."""
+
+    code = "SFM-245"
+    remedy = "Nothing was opened; an aggregator that asks for this breaks the protocol."
+
+
+class RepeatedRound(PeerProtocolError):
+    """The decryptor's memory says that it has begun this round, or a later one."""
+
+    code = "SFM-246"
+    remedy = "Announce a round with a larger number; rounds are never begun twice."
+
+
+class SecondSubset(PeerProtocolError):
+    """A second set of survivors of one round: two sums would differ by what one client sent."""
+
+    code = "SFM-247"
+    remedy = "Only the first is opened, if at all; an aggregator that asks for another breaks the protocol."
+
+
+class WrongOpening(PeerProtocolError):
+    """The decryptor's words are not of this round's form, or are for other survivors."""
+
+    code = "SFM-248"
+    remedy = "Drop the message; if no other comes, the round is lost and has shown nothing."
+
+
+class NoCiphertext(PeerProtocolError):
+    """A masked input of a round with ciphertexts came without one."""
+
+    code = "SFM-249"
+    remedy = "Drop the message; clients of such a round send a parcel."
+
+
 class TooFewSurvivors(ProtocolError):
     """Not enough parties are left to go on, by nobody's fault.
 
@@ -305,3 +386,10 @@ class TooFewSurvivors(ProtocolError):
         self.need = need
         self.have = have
         self.phase = phase
+
+
+class DecryptorSilent(ProtocolError):
+    """The decryptor did not offer its key, or did not open the sum, before the deadline."""
+
+    code = "SFM-252"
+    remedy = "Nothing was opened; see that the decryptor runs, and announce a new round."

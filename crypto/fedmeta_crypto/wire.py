@@ -33,6 +33,7 @@ from fedmeta_crypto.errors import (
 from fedmeta_crypto.keys import DIGEST_BYTES, LABEL
 
 SERVER = 0xFFFFFFFF
+DECRYPTOR = 0xFFFFFFFE  # in rounds whose masked words are encrypted; an ordinary id in all others
 MAGIC = b"SFMS"
 VERSION = 1
 SUITE = 1

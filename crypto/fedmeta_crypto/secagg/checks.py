@@ -4,7 +4,7 @@
 Each check raises and has no effect, so a refused list leaves the session as it was.
 """
 
-from fedmeta_crypto.errors import BadKey, BadSignature, Equivocation, InconsistentRoster, UnsafeSurvivors
+from fedmeta_crypto.errors import BadArgument, BadKey, BadSignature, Equivocation, InconsistentRoster, UnsafeSurvivors
 from fedmeta_crypto.keys import DIGEST_BYTES, check_public
 from fedmeta_crypto.messages import (
     ConsistencyProof,
@@ -86,7 +86,7 @@ def check_proof(
     """
     where = MessageType.CONSISTENCY_PROOF.where
     inputs, people = dict(survivors.entries), set(parameters.cohort)
-    size = masked_input_bytes(parameters.length, parameters.modulus_bits)
+    size = masked_input_bytes(*parameters.form)
     if strangers := [item.id for item in proof.evidence if item.id not in people]:
         raise InconsistentRoster(f"evidence of strangers: {strangers[:5]}", sender=SERVER, where=where)
     voted = []
@@ -109,6 +109,12 @@ def check_proof(
         what = f"{len(voted)} signatures on my survivors, {parameters.fewest_votes} are a quorum here"
         raise UnsafeSurvivors(what, sender=SERVER, where=where)
     return len(voted)
+
+
+def check_attachment(attachment_hash: bytes, *, where: str) -> None:
+    """An application's attachment is named by 32 bytes; raises `BadArgument`."""
+    if not isinstance(attachment_hash, bytes) or len(attachment_hash) != DIGEST_BYTES:
+        raise BadArgument(f"attachment_hash is not {DIGEST_BYTES} bytes", where=where)
 
 
 def _demand(wire: Authenticator, id_: int, kind: MessageType, size: int, content: bytes, signature: bytes) -> None:

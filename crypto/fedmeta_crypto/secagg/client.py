@@ -15,11 +15,12 @@ signatures only.
 """
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Never
 
+from fedmeta_crypto import modular
 from fedmeta_crypto.errors import (
-    BadArgument,
     Equivocation,
     MaskReuse,
     OutOfOrder,
@@ -45,7 +46,7 @@ from fedmeta_crypto.messages import (
 )
 from fedmeta_crypto.prg import Entropy, add_masks
 from fedmeta_crypto.records import Countersignature, RoundRecord, record_digest
-from fedmeta_crypto.ring import Residues, checked_copy, reduce_in_place
+from fedmeta_crypto.ring import Residues, checked_copy, reduce_in_place, word
 from fedmeta_crypto.sealed import (
     KINDS,
     SECRET_WORDS,
@@ -59,6 +60,7 @@ from fedmeta_crypto.sealed import (
 from fedmeta_crypto.secagg.authentication import Authenticator, verify_announcement
 from fedmeta_crypto.secagg.checks import (
     check_advert_signatures,
+    check_attachment,
     check_delivery,
     check_proof,
     check_roster,
@@ -211,19 +213,51 @@ class ClientSession:
         Args:       attachment_hash: 32 bytes that bind what the application sends beside the vector.
         Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`.  WrongLength, OutOfRing.
         """
-        if self.phase.masked:
-            raise MaskReuse("this session has masked its vector", where="mask_input")
-        if self.phase is not ClientPhase.READY or self._secrets is None:
-            raise OutOfOrder(f"no input is wanted when {self.phase.name}", where="mask_input")
-        if not isinstance(attachment_hash, bytes) or len(attachment_hash) != DIGEST_BYTES:
-            raise BadArgument(f"attachment_hash is not {DIGEST_BYTES} bytes", where="mask_input")
+        secrets = self._masking("mask_input", detached=False)
         bits = self.parameters.modulus_bits
+        check_attachment(attachment_hash, where="mask_input")
         masked = checked_copy(vector, bits=bits, length=self.parameters.length)
         self.phase = ClientPhase.MASKED  # before the masks are used, so that no path uses them twice
-        add_masks(masked, plus=self._secrets.mask_keys_plus, minus=self._secrets.mask_keys_minus)
+        add_masks(masked, plus=secrets.mask_keys_plus, minus=secrets.mask_keys_minus)
         reduce_in_place(masked, bits)
-        self._secrets.drop_after_masking()
-        message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), masked, bits)
+        secrets.drop_after_masking()
+        return self._send_input(attachment_hash, masked)
+
+    def mask_detached(self, words: modular.Words, seal: Callable[[modular.Words], bytes]) -> Step:
+        """Mask the words of a detached round, have them encrypted, and send M5 without them. Once only.
+
+        Shapes:     words (parameters.length,), uint64, values below parameters.modulus; not changed.
+        Args:       seal: gets the masked words, which are uniform to whoever does not hold the masks, and returns the
+                    32 bytes that bind their encryption. If it raises, the session is aborted: nothing is masked twice.
+        Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`, or the round is not detached.
+                    WrongLength, OutOfRing.
+        """
+        secrets = self._masking("mask_detached", detached=True)
+        modulus = self.parameters.modulus
+        masked = modular.checked_words(words, modulus=modulus, length=self.parameters.length)
+        self.phase = ClientPhase.MASKED
+        modular.add_masks(masked, modulus, plus=secrets.mask_keys_plus, minus=secrets.mask_keys_minus)
+        secrets.drop_after_masking()
+        try:
+            attachment_hash = seal(masked)
+            check_attachment(attachment_hash, where="mask_detached")
+        except BaseException:
+            self.abort()
+            raise
+        return self._send_input(attachment_hash, masked[:0].astype(word(self.parameters.form[1])))
+
+    def _masking(self, where: str, *, detached: bool) -> HeldSecrets:
+        if self.phase.masked:
+            raise MaskReuse("this session has masked its vector", where=where)
+        if self.phase is not ClientPhase.READY or self._secrets is None:
+            raise OutOfOrder(f"no input is wanted when {self.phase.name}", where=where)
+        if self.parameters.detached is not detached:
+            raise OutOfOrder("this round's inputs are of the other kind, detached or not", where=where)
+        return self._secrets
+
+    def _send_input(self, attachment_hash: bytes, vector: Residues) -> Step:
+        bits = self.parameters.form[1]
+        message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), vector, bits)
         framed, self._digest = self._wire.frame_input(message)
         self._last = Outgoing(SERVER, framed)
         return Step(send=(self._last,))

@@ -16,15 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmeta_crypto import modular
 from fedmeta_crypto.correction import correct
 from fedmeta_crypto.errors import BadShare, TooFewSurvivors
 from fedmeta_crypto.keys import KeyPair, commitment, pair_mask_key, self_mask_key, surplus_commitment
 from fedmeta_crypto.messages import KeyAdvertisement
 from fedmeta_crypto.prg import add_masks
-from fedmeta_crypto.ring import Residues
+from fedmeta_crypto.ring import Residues, reduce_in_place
 from fedmeta_crypto.sealed import SECRET_WORDS, SHARE_BYTES
 from fedmeta_crypto.secagg.parameters import RoundParameters
-from fedmeta_crypto.secagg.step import SharesCorrected
+from fedmeta_crypto.secagg.step import ResidueOpened, SharesCorrected, SumOpened
 from fedmeta_crypto.shamir import reconstruct_all, unpack
 
 _WHERE = "unmask"
@@ -100,8 +101,29 @@ def open_sum(
             )
             # The survivor added this mask if its id is the smaller one.
             (minus if alive < lost else plus).append(key)
-    add_masks(masked, plus=plus, minus=minus)
+    if parameters.detached:
+        modular.add_masks(masked, parameters.modulus, plus=plus, minus=minus)
+    else:
+        add_masks(masked, plus=plus, minus=minus)
     return judge(wrong, parameters) if wrong else None, tuple(zip(*surplus, strict=True))
+
+
+def opened_sum(
+    total: Residues,
+    survivors: tuple[int, ...],
+    dropped: tuple[int, ...],
+    surplus: Surplus,
+    *,
+    parameters: RoundParameters,
+) -> SumOpened | ResidueOpened:
+    """The event that tells what `open_sum` left; in a detached round it took the masks off nothing, so their negative.
+
+    Args:       dropped: the whole cohort but the survivors.
+    """
+    if parameters.detached:
+        return ResidueOpened(modular.negated(total, parameters.modulus), survivors, dropped, surplus)
+    reduce_in_place(total, parameters.modulus_bits)
+    return SumOpened(total.astype(np.uint32, copy=False), survivors, dropped, surplus)
 
 
 def judge(wrong: list[WrongShares], parameters: RoundParameters) -> SharesCorrected:

@@ -17,9 +17,11 @@ import numpy as np
 from fedmeta_crypto.errors import BadMessage, PlanRefused, SpoofedSender, Unsupported
 from fedmeta_crypto.graph import GraphParameters, majority_against, neighbours
 from fedmeta_crypto.keys import DIGEST_BYTES
+from fedmeta_crypto.modular import is_modulus
 from fedmeta_crypto.ring import MAX_BITS, MIN_BITS
 from fedmeta_crypto.sealed import MAX_SURPLUS, SecretKind, surplus_kind
 from fedmeta_crypto.wire import (
+    DECRYPTOR,
     FRAME_BYTES,
     MAX_ROUND,
     SERVER,
@@ -40,8 +42,10 @@ MAX_LENGTH = 2**28
 MAX_BODY_BYTES = 2**31
 _WHERE = "announcement"
 _FIXED = struct.Struct("<BBBBIIIIIII32s32s")  # strength, graph, b, surplus, then the rest
+_DETACHED = struct.Struct("<Q32s")  # modulus and key hash, after the fixed part of a round with b = 0
 _STRENGTH_AT = FRAME_BYTES - 2
-ANNOUNCEMENT_BYTES = FRAME_BYTES + _FIXED.size + DIGEST_BYTES + SIGNATURE_BYTES  # the most, without ids and body
+# The most, without ids and body.
+ANNOUNCEMENT_BYTES = FRAME_BYTES + _FIXED.size + _DETACHED.size + DIGEST_BYTES + SIGNATURE_BYTES
 
 
 class Strength(enum.IntEnum):
@@ -94,6 +98,10 @@ class RoundParameters:
                 deals besides; of each survivor the server gets those above the number of clients dropped.
                 At most n - min_survivors, 253 and only on the complete graph: on any other one the server could
                 open a part of the sum for which the survivors do not count.
+                modulus: a prime t of 17 to 60 bits makes the round *detached*: modulus_bits is 0, inputs are words
+                modulo t, and M5 carries none of them: the client gets its masked words to encrypt them, and the
+                server opens the masks' residue modulo t instead of a sum. Signed strengths only.
+                key_hash: in a detached round 32 bytes that name the public key it encrypts under.
     Raises:     PlanRefused: a value out of range, or a round that is unsound or could never be opened.
     Source:     Bonawitz et al., CCS 2017, section 4, and Bell et al., CCS 2020, section 3 (fewer
                 neighbours); no share is kept for oneself (deviation).
@@ -118,6 +126,8 @@ class RoundParameters:
     corrupt: int = 0
     identities: bytes = b""
     surplus: int = 0
+    modulus: int = 0
+    key_hash: bytes = b""
 
     def __post_init__(self) -> None:
         n = len(self.cohort)
@@ -135,7 +145,7 @@ class RoundParameters:
         _within("surplus", self.surplus, 0, min(n - self.min_survivors, MAX_SURPLUS))
         _within("neighbours of all clients together", n * self.neighbours * (1 + self.surplus), 1, MAX_PAIRS)
         _within("corrupt", self.corrupt, 0, n - 1)
-        _within("modulus_bits", self.modulus_bits, MIN_BITS, MAX_BITS)
+        self._check_ring()
         _within("length", self.length, 1, MAX_LENGTH)
         for name, value in (("behaviour_hash", self.behaviour_hash), ("server_nonce", self.server_nonce)):
             if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
@@ -149,6 +159,18 @@ class RoundParameters:
         self._check_graph()
         if self.surplus and self.graph is not Graph.COMPLETE:
             raise PlanRefused("surplus secrets on a graph that is not complete", where=_WHERE)
+
+    def _check_ring(self) -> None:
+        if not isinstance(self.key_hash, bytes) or len(self.key_hash) != (DIGEST_BYTES if self.modulus else 0):
+            raise PlanRefused("key_hash is 32 bytes in a detached round and empty in any other", where=_WHERE)
+        if not self.modulus:
+            return _within("modulus_bits", self.modulus_bits, MIN_BITS, MAX_BITS)
+        if not isinstance(self.modulus, int) or not is_modulus(self.modulus):
+            raise PlanRefused("the modulus is not a prime of 17 to 60 bits", where=_WHERE)
+        if self.modulus_bits or not self.strength.signed or DECRYPTOR in self.cohort:
+            what = "a detached round is signed, has modulus_bits 0 and no client with the decryptor's id"
+            raise PlanRefused(what, where=_WHERE)
+        return None
 
     def _check_graph(self) -> None:
         k, t, lost = self.neighbours, self.threshold, self.corrupt + len(self.cohort) - self.min_survivors
@@ -171,6 +193,16 @@ class RoundParameters:
         if self.neighbours == len(self.cohort) - 1:
             return Graph.COMPLETE
         return Graph.CIRCULANT if self.strength is Strength.MALICIOUS else Graph.RANDOM_HARARY
+
+    @property
+    def detached(self) -> bool:
+        """Whether masked inputs travel outside of M5, encrypted."""
+        return self.modulus != 0
+
+    @property
+    def form(self) -> tuple[int, int]:
+        """Number and bits of the values in an M5: none of a detached round's."""
+        return (0, MAX_BITS) if self.detached else (self.length, self.modulus_bits)
 
     @property
     def numbers(self) -> GraphParameters:
@@ -251,7 +283,8 @@ class RoundParameters:
             self.behaviour_hash,
             self.server_nonce,
         )
-        payload = b"".join((fixed, self.identities, np.array(self.cohort, "<u4").tobytes(), self.body))
+        ring = _DETACHED.pack(self.modulus, self.key_hash) if self.detached else b""
+        payload = b"".join((fixed, ring, self.identities, np.array(self.cohort, "<u4").tobytes(), self.body))
         return frame(Header(MessageType.PARAMETERS, bytes(SESSION_BYTES), self.round, SERVER), payload, sign)
 
     @classmethod
@@ -273,6 +306,9 @@ class RoundParameters:
         k, threshold, survivors, corrupt, length, n, body_bytes = numbers
         if strength not in tuple(Strength) or graph not in tuple(Graph):
             raise Unsupported(f"strength {strength} on graph {graph}", sender=SERVER, where=_WHERE)
+        modulus, key_hash = (0, b"") if bits else _DETACHED.unpack(reader.view(_DETACHED.size))
+        if not bits and not modulus:
+            raise BadMessage("a ring of no bits and no modulus", sender=SERVER, where=_WHERE)
         identities = reader.take(DIGEST_BYTES) if signed else b""
         if not k or n > MAX_COHORT or 4 * n + body_bytes != reader.left:
             raise BadMessage("sizes do not add up", sender=SERVER, where=_WHERE)
@@ -292,6 +328,8 @@ class RoundParameters:
             corrupt=corrupt,
             identities=identities,
             surplus=surplus,
+            modulus=modulus,
+            key_hash=key_hash,
         )
         if graph != parameters.graph:
             raise BadMessage("the graph's name does not fit its numbers", sender=SERVER, where=_WHERE)

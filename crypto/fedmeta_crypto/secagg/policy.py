@@ -32,7 +32,8 @@ class ClientPolicy:
                 a round must withstand.  security_bits, correctness_bits: the chances of a graph that fails
                 are 2^-security_bits (privacy) and 2^-correctness_bits (the round).  complete_up_to: the
                 largest cohort whose graph is complete.  seen_sessions: of stored records.  surplus: exactly as
-                many surplus secrets must be announced.
+                many surplus secrets must be announced.  modulus: exactly this prime must be announced; 0 for a
+                round modulo 2^b, so that no server can exchange one kind of round for the other.
 
     Example:
         >>> ClientPolicy(min_cohort=3, max_length=100, max_body_bytes=0, last_round=0,
@@ -56,6 +57,7 @@ class ClientPolicy:
     complete_up_to: int = COMPLETE_UP_TO
     seen_sessions: frozenset[bytes] = frozenset()
     surplus: int = 0
+    modulus: int = 0
 
     @property
     def max_announcement_bytes(self) -> int:
@@ -117,6 +119,7 @@ class ClientPolicy:
             (parameters.length > self.max_length, f"length {parameters.length} above {self.max_length}"),
             (len(parameters.body) > self.max_body_bytes, f"body above {self.max_body_bytes} bytes"),
             (parameters.surplus != self.surplus, f"{parameters.surplus} surplus secrets, {self.surplus} wanted"),
+            (parameters.modulus != self.modulus, f"modulus {parameters.modulus}, {self.modulus} wanted"),
             (client_id not in parameters.cohort, f"client {client_id} is not in the cohort"),
         )
         for refused, what in refusals:

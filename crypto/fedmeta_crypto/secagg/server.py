@@ -47,12 +47,12 @@ from fedmeta_crypto.messages import (
     view_digest,
 )
 from fedmeta_crypto.records import Countersignature, RoundRecord, record_digest
-from fedmeta_crypto.ring import reduce_in_place, word
+from fedmeta_crypto.ring import word
 from fedmeta_crypto.sealed import KINDS, no_box
 from fedmeta_crypto.secagg.authentication import Authenticator
-from fedmeta_crypto.secagg.opening import open_sum
+from fedmeta_crypto.secagg.opening import open_sum, opened_sum
 from fedmeta_crypto.secagg.parameters import Graph, RoundParameters, kinds_open
-from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, RecordCountersigned, Step, SumOpened
+from fedmeta_crypto.secagg.step import Event, Outgoing, Phase, PhaseClosed, RecordCountersigned, Step
 from fedmeta_crypto.wire import SERVER, MessageType, Reader, signature_of
 
 # The grammar: the one message type that each phase collects.
@@ -105,7 +105,7 @@ class ServerSession:
         self._members = parameters.cohort  # who is expected in this phase
         self._answered: dict[Phase, set[int]] = {phase: set() for phase in _COLLECTS}
         k, kinds = parameters.neighbours, set(_COLLECTS.values()) - {MessageType.CONSISTENCY}
-        sizes = {"members": k, "length": parameters.length, "surplus": parameters.surplus}
+        sizes = {"members": k, "length": parameters.form[0], "surplus": parameters.surplus}
         self._limit = max(max_bytes(kind, signed=signed, **sizes) for kind in kinds)
         self._adverts: dict[int, KeyAdvertisement] = {}
         self._publics: set[bytes] = set()
@@ -120,7 +120,8 @@ class ServerSession:
         self._survivors: tuple[int, ...] = ()
         # Of each M1, M5, M7 and M11 as the round needs them; empty bytes without signatures.
         self._signatures: dict[MessageType, dict[int, bytes]] = {kind: {} for kind in _COLLECTED_IN}
-        self._sum = np.zeros(parameters.length, word(parameters.modulus_bits))
+        length, bits = parameters.form
+        self._sum = np.zeros(length, word(bits))
         self._answers: dict[int, dict[int, dict[int, bytes]]] = {}  # 0 or number of surplus secret -> holder -> dealer
 
     def __repr__(self) -> str:
@@ -182,7 +183,7 @@ class ServerSession:
             case MessageType.SHARES:
                 self._take_boxes(SealedShares.read(reader, surplus=self.parameters.surplus), sender)
             case MessageType.MASKED_INPUT:
-                bits, length = self.parameters.modulus_bits, self.parameters.length
+                length, bits = self.parameters.form
                 masked = MaskedInput.read(reader, bits=bits, length=length, sender=sender)
                 self._take_input(masked, content, sender)
             case MessageType.CONSISTENCY:
@@ -351,7 +352,8 @@ class ServerSession:
         )
 
     def _open(self) -> tuple[Event, ...]:
-        survivors, total = self._survivors, self._sum
+        survivors, detached = self._survivors, self.parameters.detached
+        total = np.zeros(self.parameters.length, np.uint64) if detached else self._sum
         try:
             corrected, surplus = open_sum(
                 total,
@@ -366,11 +368,10 @@ class ServerSession:
         except (BadShare, TooFewSurvivors):
             self._fail()
             raise
-        reduce_in_place(total, self.parameters.modulus_bits)
         self._answers = {}
         self.phase = Phase.DONE
         lost = _without(self.parameters.cohort, survivors)
-        opened = SumOpened(total.astype(np.uint32, copy=False), survivors, lost, surplus)
+        opened = opened_sum(total, survivors, lost, surplus, parameters=self.parameters)
         return (opened,) if corrected is None else (corrected, opened)
 
     def _fail(self) -> None:

@@ -20,6 +20,7 @@ class Phase(enum.IntEnum):
     """Where a round is, seen from the server.
 
     Only the signed strengths pass through `CONSISTENCY`, and only they go on from `DONE`, if a record is published.
+    `DECRYPT` lies between `UNMASK` and `DONE` where a decryptor opens the masked sum; its number is no place in time.
     """
 
     ANNOUNCE = 0
@@ -32,6 +33,7 @@ class Phase(enum.IntEnum):
     FAILED = 7
     COUNTERSIGN = 8
     RECORDED = 9
+    DECRYPT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Outgoing:
 @dataclass(frozen=True, slots=True)
 class InputWanted:
     """Client: keys are agreed with `mask_set`; now call `mask_input` with `length` values below 2^b.
+
+    In a detached round `modulus_bits` is 0, and it is `mask_detached` that is called.
 
     `surplus` are the client's own surplus secrets, 32 fresh random bytes each, which the others hold in shares. The
     application uses them and forgets them.
@@ -96,6 +100,19 @@ class SumOpened:
     """
 
     total: NDArray[np.uint32]
+    survivors: tuple[int, ...]
+    dropped: tuple[int, ...]
+    surplus: tuple[tuple[bytes, ...], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidueOpened:
+    """Server of a detached round: what is left of the masks in the sum of the survivors' masked words, modulo t.
+
+    `residue` has shape (length,), uint64, values below t; the rest is as in `SumOpened`.
+    """
+
+    residue: NDArray[np.uint64]
     survivors: tuple[int, ...]
     dropped: tuple[int, ...]
     surplus: tuple[tuple[bytes, ...], ...] = field(default=(), repr=False)
@@ -154,6 +171,7 @@ Event = (
     | PhaseClosed
     | SharesCorrected
     | SumOpened
+    | ResidueOpened
     | RecordShown
     | RecordCountersigned
 )
