@@ -36,8 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmeta_crypto import SERVER, ClientPolicy, ClientSession, RoundParameters, ServerSession, Step, Strength
+from fedmeta_crypto.homomorphic.parcel import Parcel, is_parcel
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.secagg.step import SumOpened
+from fedmeta_crypto.wire import DECRYPTOR
 from fedmeta_privacy.encoding import IntegerEncoding
 
 T = TypeVar("T")
@@ -130,59 +132,71 @@ class MaskRound:
             announcement, client_id=id_, policy=setting.policy(), identity=setting.keys[id_], entropy=os.urandom
         )
 
-    def ciphertext_bytes(self, upload: bytes) -> int:  # noqa: ARG002
-        return 0
-
 
 ROUNDS: dict[str, type[MaskRound]] = {"mask": MaskRound}
 
 
 class Drive:
-    """One round with all its clients in this process; seconds by phase, of all clients and of the server for all."""
+    """One round with all its parties in this process; seconds by phase, of all clients and of the servers for all."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting, self.made = setting, ROUNDS[setting.scheme](setting)
         self.ours: Seconds = defaultdict(float)
         self.theirs: Seconds = defaultdict(float)
-        self.opening = 0.0
         self.sent = self.ciphertext = 0
-        self.server = self.made.server()
-        self.last = Step()
+        self.inbox: dict[int, bytes] = {}  # what the server last sent each client
+        self.opened: SumOpened | None = None
+        self.clients: dict[int, Any] = {}
+
+    def take(self, phase: str, step: Step) -> None:
+        """What a server wants: messages to clients wait, the decryptor is served at once."""
+        self.inbox = {out.to: out.message for out in step.send if out.to != DECRYPTOR} or self.inbox
+        self.opened = next((event for event in step.events if isinstance(event, SumOpened)), self.opened)
+        for out in step.send:
+            if out.to == DECRYPTOR:
+                whose = phase if phase in ("keys", "load and add") and is_parcel(out.message) else "open"
+                said = timed(self.theirs, whose, lambda out=out: self.made.decryptor.receive(out.message))
+                for answer in said.send:
+                    self.serve(whose, DECRYPTOR, answer.message)
+
+    def serve(self, phase: str, sender: int, message: bytes) -> None:
+        self.take(phase, timed(self.theirs, phase, lambda: self.server.receive(message, sender=sender)))
 
     def upload(self, phase: str, id_: int, step: Step) -> None:
         for out in step.send:
             self.sent += len(out.message)
-            self.last = timed(self.theirs, phase, lambda out=out: self.server.receive(out.message, sender=id_))
+            self.serve(phase, id_, out.message)
 
-    def answers(self, phase: str) -> None:
-        """Everyone takes its message and answers."""
-        for out in self.last.send:
-            self.upload(
-                phase, out.to, timed(self.ours, phase, lambda out=out: self.clients[out.to].receive(out.message))
-            )
+    def answers(self, phase: str, *, last: str = "") -> None:
+        """Everyone takes its message and answers; what the server does with the last answer may count as another."""
+        waiting, self.inbox = list(self.inbox.items()), {}
+        for id_, message in waiting:
+            step = timed(self.ours, phase, lambda id_=id_, m=message: self.clients[id_].receive(m))
+            self.upload(last if last and id_ == waiting[-1][0] else phase, id_, step)
 
     def run(self) -> dict[str, Any]:
-        setting, n = self.setting, self.setting.clients
+        setting, encoding, n = self.setting, self.setting.encoding, self.setting.clients
         gc.collect()  # so that the garbage of the set-up is not counted
-        (m0,) = {out.message for out in timed(self.theirs, "keys", self.server.announce).send}
-        self.clients = {id_: timed(self.ours, "keys", lambda id_=id_: self.made.client(m0, id_)) for id_ in setting.ids}
+        self.server = timed(self.theirs, "keys", self.made.server)
+        self.take("keys", timed(self.theirs, "keys", self.server.announce))
+        waiting, self.inbox = self.inbox, {}
+        for id_, message in waiting.items():
+            self.clients[id_] = timed(self.ours, "keys", lambda id_=id_, m=message: self.made.client(m, id_))
         for id_ in setting.ids:
             self.upload("keys", id_, timed(self.ours, "keys", self.clients[id_].advertise_keys))
         self.answers("keys")
         self.answers("keys")  # the deliveries, which want no answer
         expected = self.inputs()
         self.answers("settle")
-        *rest, final = self.last.send
-        for out in (*rest, final):
-            step = timed(self.ours, "settle", lambda out=out: self.clients[out.to].receive(out.message))
-            self.upload("open" if out is final else "settle", out.to, step)
-        (opened,) = (event for event in self.last.events if isinstance(event, SumOpened))
-        encoding = setting.encoding
+        self.answers("settle", last="open")
+        opened = self.opened
+        if opened is None:
+            raise SystemExit("no sum was opened")
         decoded = timed(self.theirs, "decode", lambda: encoding.decode(encoding.from_ring(opened.total)))
         exact = np.array_equal(encoding.from_ring(opened.total), expected) and opened.survivors == setting.ids
+        exact = exact and np.array_equal(decoded, expected * encoding.step)
         seconds = {phase: (self.ours[phase] + self.theirs[phase]) / n for phase in PHASES}
         seconds |= {phase: self.theirs[phase] for phase in ("open", "decode")}  # not shared among the clients
-        exact = exact and np.array_equal(decoded, expected * encoding.step)
         return {
             "seconds": seconds | {"total": sum(seconds.values())},
             "bytes": self.sent / n,
@@ -199,10 +213,18 @@ class Drive:
             expected += encoding.encode(vector)
             residues = timed(self.ours, "quantise", lambda v=vector: encoding.to_ring(encoding.encode(v)))
             step = timed(self.ours, "encrypt", lambda c=client, r=residues: c.mask_input(r, attachment_hash=bytes(32)))
-            self.ciphertext += self.made.ciphertext_bytes(step.send[0].message)
+            self.ciphertext += ciphertext_bytes(step.send[0].message)
             self.upload("load and add", id_, step)
             client.delivered()
         return expected
+
+
+def ciphertext_bytes(upload: bytes) -> int:
+    """Of a parcel; a masked input has none."""
+    if not is_parcel(upload):
+        return 0
+    size = len(upload)
+    return len(Parcel.read(upload, sender=0, input_bytes=size, ciphertext_bytes=size).ciphertext)
 
 
 PHASES = ("quantise", "keys", "encrypt", "load and add", "settle")

@@ -2,12 +2,12 @@
 """Sums with selected coordinates hidden are the sums with all of them hidden, whoever drops out and wherever."""
 
 import numpy as np
+from crypto_rounds import RECORD, Rehearsal, plan, sum_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from selective_rounds import SelectiveRehearsal, SelectiveSplitRehearsal
 
 from fedmeta_crypto.homomorphic.selection import Selection
-from tests.support.crypto_rounds import RECORD, Rehearsal, plan, sum_of
-from tests.support.selective_rounds import SelectiveRehearsal
 
 
 @given(mask=st.lists(st.booleans(), min_size=1, max_size=200).filter(any), seed=st.integers(0, 2**32 - 1))
@@ -44,6 +44,21 @@ def test_the_sum_is_that_of_full_encryption(data):
         for move in ("advertise", "share", "deliver", "mask", "unmask"):
             getattr(full, move)()
         assert np.array_equal(full.opened.total, round_.opened.total)
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_parcels_in_the_layer_give_the_sum_of_full_encryption(data):
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=1, max_size=12).filter(any)))
+    bits, seed = data.draw(st.sampled_from([12, 22, 32])), data.draw(st.integers(0, 999))
+    round_ = SelectiveSplitRehearsal(Selection.of(mask), bits=bits, seed=seed)
+    lost = set(data.draw(st.lists(st.sampled_from(round_.parameters.cohort), max_size=1)))
+    round_.advertise().share().deliver().mask(drop=lost).agree().unmask()
+    survivors = tuple(id_ for id_ in round_.parameters.cohort if id_ not in lost)
+    assert round_.opened.survivors == survivors
+    assert np.array_equal(round_.opened.total, round_.expected(survivors))
+    assert round_.server.attachments() == tuple((id_, bytes([id_]) * 32) for id_ in survivors)
+    assert len(round_.countersign().signatures) == len(survivors)
 
 
 def test_a_record_goes_through_the_layer():

@@ -2,10 +2,11 @@
 """A rehearsal in which only selected coordinates are hidden."""
 
 import numpy as np
+from crypto_rounds import Rehearsal, plan, signed_plan
+from split_rounds import SplitRehearsal, small_vectors, toy_scheme
 
 from fedmeta_crypto.homomorphic.selection import Selection
 from fedmeta_crypto.homomorphic.selective import SelectiveClient, SelectiveServer
-from tests.support.crypto_rounds import Rehearsal, plan, signed_plan
 
 
 def selection_of(d, encrypted, seed=0):
@@ -32,3 +33,18 @@ class SelectiveRehearsal(Rehearsal):
     def client(self, id_, m0, **arguments):
         inner = super().client(id_, m0, **arguments)
         return SelectiveClient(inner, self.selection, modulus_bits=self.bits)
+
+
+class SelectiveSplitRehearsal(SplitRehearsal):
+    """The sessions inside are those of a masked split: parcels, and a decryptor beside the clients."""
+
+    def __init__(self, selection, *, n=4, bits=22, seed=0, **changes):
+        self.selection = selection
+        super().__init__(toy_scheme(n, bits=bits, dimension=selection.encrypted), n=n, **changes)
+        self.server = SelectiveServer(self.server, selection, modulus_bits=bits)
+        whole = toy_scheme(n, bits=bits, dimension=selection.dimension)
+        self.vectors = small_vectors(whole, self.parameters.cohort, seed)
+
+    def client(self, id_, message, **changes):
+        inner = super().client(id_, message, **changes)
+        return SelectiveClient(inner, self.selection, modulus_bits=self.scheme.modulus_bits)

@@ -39,10 +39,12 @@ _IN_PARCEL = slice(PARCEL_BYTES - DIGEST_BYTES, PARCEL_BYTES)
 class SummingClient(Protocol):
     """What this layer needs of a client's session: `ClientSession` and the encrypting ones have it."""
 
-    client_id: int
-    session: bytes
-    parameters: RoundParameters
-
+    @property
+    def client_id(self) -> int: ...  # noqa: D102
+    @property
+    def session(self) -> bytes: ...  # noqa: D102
+    @property
+    def parameters(self) -> RoundParameters: ...  # noqa: D102
     @property
     def phase(self) -> ClientPhase: ...  # noqa: D102
     def advertise_keys(self) -> Step: ...  # noqa: D102
@@ -57,9 +59,10 @@ class SummingClient(Protocol):
 class SummingServer(Protocol):
     """What this layer needs of a server's session."""
 
-    session: bytes
-    parameters: RoundParameters
-
+    @property
+    def session(self) -> bytes: ...  # noqa: D102
+    @property
+    def parameters(self) -> RoundParameters: ...  # noqa: D102
     @property
     def phase(self) -> Phase: ...  # noqa: D102
     @property
@@ -216,11 +219,13 @@ class SelectiveServer:
     def receive(self, message: bytes, *, sender: int) -> Step:
         """As `ServerSession.receive`; uploads are looked at before the session inside sees them.
 
+        A decryptor's messages, and those of other phases, go to the session inside as they are.
+
         Raises:     WrongSelection: not bound to this selection, this clear part or this commitment, or no clear part
                     where one is due; nothing changed.  Truncated, BadMessage, and what the session inside raises.
         """
         if message[: len(_MAGIC)] != _MAGIC:
-            if self.phase is Phase.MASK_INPUT:
+            if self.phase is Phase.MASK_INPUT and sender in self.parameters.cohort:
                 raise WrongSelection("an upload without its clear part", sender=sender, where=_WHERE)
             return self._joined(self._inner.receive(message, sender=sender))
         commitment, clear, upload = self._read(message, sender)

@@ -3,14 +3,14 @@
 
 import numpy as np
 import pytest
+from crypto_rounds import sum_of
+from selective_rounds import SelectiveRehearsal, SelectiveSplitRehearsal, selection_of
 
 from fedmeta_crypto import Phase, ProtocolError
 from fedmeta_crypto.errors import Repeated, WrongSelection
 from fedmeta_crypto.homomorphic.selection import Selection
 from fedmeta_crypto.homomorphic.selective import SELECTIVE_BYTES, SelectiveClient, SelectiveServer
 from fedmeta_crypto.ring import wire_bytes
-from tests.support.crypto_rounds import sum_of
-from tests.support.selective_rounds import SelectiveRehearsal, selection_of
 
 BITS, D, HIDDEN = 22, 30, 11
 CLEAR = wire_bytes(D - HIDDEN, BITS)
@@ -113,3 +113,22 @@ def test_what_the_server_sees_is_what_is_stated(ready):
         assert np.array_equal(clear, ready.vectors[id_][~selection.mask])
     everything = Selection.of(np.ones(D, bool))
     assert len(everything.split(ready.vectors[id_])[1]) == 0
+
+
+def test_a_parcel_without_its_clear_part_or_with_anothers():
+    """Beside ciphertexts: the decryptor, too, gets only what the layer let through."""
+    round_ = SelectiveSplitRehearsal(selection_of(7, 4)).advertise().share().deliver()
+    uploads = {id_: c.mask_input(round_.vectors[id_]).send[0].message for id_, c in round_.clients.items()}
+    head = SELECTIVE_BYTES + wire_bytes(3, 22)
+    (first, message), (_, other), *_ = uploads.items()
+    for bad in (
+        message[head:],
+        other[:head] + message[head:],
+        message[: head - 1] + bytes([message[head - 1] ^ 1]) + message[head:],
+    ):
+        with pytest.raises(WrongSelection):
+            round_.server.receive(bad, sender=first)
+    for id_, upload in uploads.items():
+        round_._collect(round_.server.receive(upload, sender=id_))
+    round_.agree().unmask()
+    assert np.array_equal(round_.opened.total, round_.expected(round_.parameters.cohort))

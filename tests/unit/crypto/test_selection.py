@@ -5,6 +5,8 @@ import copy
 
 import numpy as np
 import pytest
+from crypto_rounds import Rehearsal, signed_plan
+from selective_rounds import SelectiveRehearsal, selection_of
 
 from fedmeta_crypto.errors import BadSelection, MaskReuse, OutOfOrder, OutOfRing, WrongLength
 from fedmeta_crypto.homomorphic.selection import Selection
@@ -13,8 +15,6 @@ from fedmeta_crypto.homomorphic.trust import TrustModel
 from fedmeta_crypto.ring import wire_bytes
 from fedmeta_crypto.secagg.client_phases import ClientPhase
 from fedmeta_crypto.secagg.step import InputWanted
-from tests.support.crypto_rounds import Rehearsal, signed_plan
-from tests.support.selective_rounds import SelectiveRehearsal, selection_of
 
 
 def test_the_mask_goes_in_and_comes_out():
