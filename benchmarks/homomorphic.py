@@ -37,6 +37,9 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import SERVER, ClientPolicy, ClientSession, RoundParameters, ServerSession, Step, Strength
 from fedmeta_crypto.homomorphic.parcel import Parcel, is_parcel
+from fedmeta_crypto.homomorphic.rlwe import client as rlwe_client
+from fedmeta_crypto.homomorphic.rlwe import server as rlwe_server
+from fedmeta_crypto.homomorphic.rlwe.presets import scheme_for
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.secagg.step import SumOpened
 from fedmeta_crypto.wire import DECRYPTOR
@@ -133,7 +136,27 @@ class MaskRound:
         )
 
 
-ROUNDS: dict[str, type[MaskRound]] = {"mask": MaskRound}
+class RlweRound(MaskRound):
+    """Threshold: masks hide the clients' secrets, ciphertexts their vectors."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.scheme = scheme_for(
+            setting.scheme, clients=setting.clients, modulus_bits=setting.bits, dimension=setting.dimension
+        )
+        self.parameters = setting.parameters(self.scheme.session_length, self.scheme.session_modulus_bits)
+
+    def server(self) -> Any:
+        setting = self.setting
+        keys = {"identity": setting.keys[SERVER], "allow_list": setting.people}
+        return rlwe_server.AddingServer(self.parameters, scheme=self.scheme, **keys)
+
+    def client(self, announcement: bytes, id_: int) -> Any:
+        keys = {"policy": self.setting.policy(), "identity": self.setting.keys[id_]}
+        return rlwe_client.EncryptingClient(announcement, client_id=id_, scheme=self.scheme, **keys)
+
+
+ROUNDS: dict[str, type[MaskRound]] = {"mask": MaskRound, "rlwe32": RlweRound, "rlwe64": RlweRound}
 
 
 class Drive:

@@ -91,34 +91,35 @@ def add_masks(accumulator: Words, modulus: int, *, plus: Sequence[Key] = (), min
         raise BadArgument("masks are added to uint64 modulo a prime of 17 to 60 bits", where="add_masks")
     if any(len(key) != KEY_BYTES for key in (*plus, *minus)):
         raise BadArgument(f"a mask key has {KEY_BYTES} bytes", where="add_masks")
-    for key in plus:
-        _add(accumulator, modulus, key, np.add)
-    for key in minus:
-        _add(accumulator, modulus, key, np.subtract)
+    terms = [(key, np.add) for key in plus] + [(key, np.subtract) for key in minus]
+    t = np.uint64(modulus)
+    most = (2**64 - 1) // modulus - 1  # so many masks and one residue fit a word without being reduced
+    for start in range(0, len(terms), most):
+        group = terms[start : start + most]
+        accumulator += t * np.uint64(sum(operation is np.subtract for _, operation in group))
+        for key, operation in group:
+            _add(accumulator, modulus, key, operation)
+        np.remainder(accumulator, t, out=accumulator)
 
 
 def _add(accumulator: Words, modulus: int, key: Key, operation: np.ufunc) -> None:
-    """One mask. Sums and differences leave [0, t) by less than t, once."""
+    """One mask, not reduced."""
     update_into, t = open_stream(key).update_into, np.uint64(modulus)
     low_bits = np.uint64((1 << modulus.bit_length()) - 1)
     size = min(_CHUNK, accumulator.size)
     zeros, raw = bytes(8 * size), np.empty(8 * size + KEY_BYTES, np.uint8)  # update_into asks for a block of slack
     draws = raw[: 8 * size].view("<u8")
-    other = np.empty(size, np.uint64)
     at = 0
     while at < accumulator.size:
-        # Never more words than are missing, so that no stream's end is wasted; what is rejected is drawn again.
+        # Never more words than are missing: what is rejected is drawn again, and the last word read is the last used.
         count = min(size, accumulator.size - at)
         update_into(memoryview(zeros)[: 8 * count], raw.data)
         words = draws[:count]
         np.bitwise_and(words, low_bits, out=words)
         if words.max() >= t:
             words = words[words < t]
-        part, moved = accumulator[at : at + words.size], other[: words.size]
+        part = accumulator[at : at + words.size]
         operation(part, words, out=part)
-        # The other representative wraps around 2^64 where it is not the residue, so the smaller one is.
-        (np.subtract if operation is np.add else np.add)(part, t, out=moved)
-        np.minimum(part, moved, out=part)
         at += words.size
         if words.base is None:  # a copy without the rejected
             words.fill(0)

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A masked split in one process: clients, aggregator and decryptor, each message at hand to bend."""
 
+import dataclasses
+
 import numpy as np
 from crypto_rounds import RECORD, counter_entropy, identity_of, signed_plan, signed_policy
 from toy_bfv import ToyCipher
 
 from fedmeta_crypto import SERVER, Phase
+from fedmeta_crypto.homomorphic.split import messages
 from fedmeta_crypto.homomorphic.split.aggregator import AddingServer, proposed_key
 from fedmeta_crypto.homomorphic.split.client import EncryptingClient
 from fedmeta_crypto.homomorphic.split.decryptor import Decryptor
+from fedmeta_crypto.homomorphic.split.messages import Kind, RoundKey, announcement_parts
 from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
 from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.secagg.step import RecordCountersigned, SumOpened
@@ -19,7 +23,7 @@ def people_with_decryptor(ids):
     return AllowList(identity_of(SERVER).public, {id_: identity_of(id_).public for id_ in (*ids, DECRYPTOR)})
 
 
-def toy_scheme(clients, *, bits=22, dimension=5, **cipher):
+def toy_scheme(clients, *, bits=21, dimension=5, **cipher):
     return SplitScheme(clients=clients, modulus_bits=bits, dimension=dimension, cipher=ToyCipher(**cipher))
 
 
@@ -42,10 +46,11 @@ class SplitRehearsal:
         self.decryptor = decryptor or Decryptor(scheme, policy=policy, identity=identity_of(DECRYPTOR))
         self.serve, self.persisted, self.to_decryptor = serve, [], []
         self.opened = self.recorded = None
-        self.inbox, self.sent = {}, {}
+        self.inbox, self.sent, self.from_decryptor = {}, {}, {}
         step = self.decryptor.begin(round_)
         self.persisted += step.persist
         (self.proposal,) = (out.message for out in step.send)
+        self.from_decryptor[Kind.PROPOSAL] = self.proposal
         key = proposed_key(self.proposal, scheme=scheme, round_=round_, people=self.people)
         fields = {"round_": round_, "bits": 0, "length": scheme.session_length, "modulus": scheme.modulus}
         self.parameters = signed_plan(scheme.clients, **changes, **fields, key_hash=key.hash)
@@ -88,6 +93,7 @@ class SplitRehearsal:
         self.persisted += step.persist
         for out in step.send:
             assert out.to == SERVER
+            self.from_decryptor[Kind(out.message[8])] = out.message
             self._collect(self.server.receive(out.message, sender=DECRYPTOR))
 
     def _upload(self, number, id_, step):
@@ -121,7 +127,9 @@ class SplitRehearsal:
     def mask(self, drop=()):
         for id_ in dict(self.inbox):
             if id_ not in drop:
-                self._upload(5, id_, self.clients[id_].mask_input(self.vectors[id_], attachment_hash=bytes([id_]) * 32))
+                self._upload(
+                    5, id_, self.clients[id_].mask_input(self.vectors[id_], attachment_hash=bytes([id_ % 256]) * 32)
+                )
         self._collect(self.server.deadline(Phase.MASK_INPUT))
         return self
 
@@ -150,3 +158,18 @@ class SplitRehearsal:
     def expected(self, ids):
         total = sum(self.vectors[id_].astype(np.int64) for id_ in ids)
         return (total % 2**self.scheme.modulus_bits).astype(np.uint32)
+
+
+def offered(rehearsal):
+    """M0 and offer, as a client gets them."""
+    return announcement_parts(rehearsal.inbox[3])
+
+
+def reframed(rehearsal, kind=Kind.OFFER, by=DECRYPTOR, **changes):
+    """A message as the decryptor makes it, changed."""
+    fields = {"session": rehearsal.server.session, "round_": rehearsal.parameters.round}
+    payload = changes.pop("payload", None)
+    if payload is None:
+        key = RoundKey(rehearsal.scheme.digest, rehearsal.decryptor._key.public_key)
+        payload = dataclasses.replace(key, **changes.pop("key", {})).payload()
+    return messages.frame(kind, payload, identity=identity_of(by), **(fields | changes))

@@ -15,8 +15,11 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 
 from crypto_rounds import RECORD, Rehearsal, counter_entropy, plan, signed_plan  # noqa: E402
+from split_rounds import SplitRehearsal  # noqa: E402
+from toy_bfv import T44, ClearCipher  # noqa: E402
 
-from fedmeta_crypto import Keystream  # noqa: E402
+from fedmeta_crypto import Keystream, modular  # noqa: E402
+from fedmeta_crypto.homomorphic.split.scheme import SplitScheme  # noqa: E402
 from fedmeta_crypto.shamir import pack, split  # noqa: E402
 
 STANDARDS = {
@@ -121,6 +124,23 @@ def surplus_round():
     return record
 
 
+def split_round():
+    """Four clients of a masked split, the second lost after its shares; the encryption is none, so the bytes repeat."""
+    masks = {}
+    for modulus in (65537, 8796093022237, T44):  # nearly half of the draws of the first two are rejected
+        masks[str(modulus)] = np.zeros(5, np.uint64)
+        modular.add_masks(masks[str(modulus)], modulus, plus=[bytes(range(16))])
+    scheme = SplitScheme(clients=4, modulus_bits=18, dimension=5, cipher=ClearCipher())
+    rehearsal = SplitRehearsal(scheme, ids=(1, 2, 300, 4000), body=b"model", seed="golden")
+    record = played(rehearsal, ("advertise", "share", "deliver", "mask", "agree", "unmask"))
+    record["masks_of_the_key_00_to_0f"] = {modulus: mask.tolist() for modulus, mask in masks.items()}
+    record["scheme"] = scheme.digest.hex()
+    record["from_decryptor"] = {kind.name: data.hex() for kind, data in rehearsal.from_decryptor.items()}
+    record["to_decryptor"] = [message.hex() for message in rehearsal.to_decryptor]
+    record["words"] = {str(id_): scheme.pack(vector).tolist() for id_, vector in rehearsal.vectors.items()}
+    return record
+
+
 def played(rehearsal, moves):
     announcement = next(iter(rehearsal.inbox.values()))
     record = {"announcement": announcement.hex(), "seed": "golden"}
@@ -178,6 +198,7 @@ FILES = {
     "sixteen_bit_round.json": sixteen_bit_round,
     "signed_round.json": signed_round,
     "surplus_round.json": surplus_round,
+    "split_round.json": split_round,
     "bad_messages.json": bad_messages,
 }
 

@@ -70,20 +70,22 @@ class Fields:
         """Words below t of one vector.  Shapes: (dimension,) to (words,)."""
         signed = vector.astype(np.int64)
         signed -= (signed >> (self.bits - 1)) << self.bits
-        words = signed[: self.words].copy()
-        high = signed[self.words :]
-        words[: high.size] += high << FIELD_BITS
-        words[words < 0] += self.modulus
+        words, high = signed[: self.words], signed[self.words :]
+        high <<= FIELD_BITS
+        words[: high.size] += high
+        words += (words >> 63) & self.modulus
         return words.view(np.uint64)
 
     def unpack(self, words: Words) -> NDArray[np.uint32]:
         """The sum of vectors modulo 2^B, of a sum of words modulo t.  Shapes: (words,) to (dimension,)."""
         signed = words.astype(np.int64)
-        signed[signed > self.modulus // 2] -= self.modulus
-        low = signed
+        signed -= (signed > self.modulus // 2) * np.int64(self.modulus)
+        values = np.empty(self.dimension, np.int64)
+        low, high = values[: self.words], values[self.words :]
+        np.copyto(low, signed)
         if self.per_word == 2:
+            # Only the low field's own bits are kept below, and what it borrowed from the high one is given back here.
             half = 1 << (FIELD_BITS - 1)
-            low = ((signed + half) & ((1 << FIELD_BITS) - 1)) - half
-            high = (signed - low) >> FIELD_BITS
-            low = np.concatenate((low, high))[: self.dimension]
-        return (low & ((1 << self.bits) - 1)).astype(np.uint32)
+            high[:] = (signed[: high.size] + half) >> FIELD_BITS
+        np.bitwise_and(values, (1 << self.bits) - 1, out=values)
+        return values.astype(np.uint32)
