@@ -41,7 +41,8 @@
     |   |-- NoCiphertext      SFM-249   a masked input that came without its ciphertext
     |   `-- WrongSelection    SFM-250   an upload whose clear part is missing or not what it is bound to
     |-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
-    `-- DecryptorSilent               SFM-252   the world: the decryptor did not answer in time
+    |-- DecryptorSilent               SFM-252   the world: the decryptor did not answer in time
+    `-- DecryptionFailed              SFM-253   the world: a sum of ciphertexts that does not open
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
 """
@@ -393,3 +394,10 @@ class DecryptorSilent(ProtocolError):
 
     code = "SFM-252"
     remedy = "Nothing was opened; see that the decryptor runs, and announce a new round."
+
+
+class DecryptionFailed(ProtocolError):
+    """The sum of ciphertexts holds more noise than its clients' errors can come to."""
+
+    code = "SFM-253"
+    remedy = "Some upload was not made as the scheme says, and the sum is lost; run another round."
