@@ -2,7 +2,7 @@
 """Masked split gives the integers that masking gives, whoever drops out and when; no message of it is of two minds."""
 
 import numpy as np
-from crypto_rounds import Rehearsal, signed_plan
+from crypto_rounds import Rehearsal, signed_plan, sparse_plan
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from split_rounds import SplitRehearsal, small_vectors, toy_scheme
@@ -94,3 +94,26 @@ def test_dropouts_at_every_phase_of_one_round():
     assert opened.survivors == tuple(ids[i] for i in (1, 2, 4, 6, *range(8, 15)))
     assert np.array_equal(opened.total, rehearsal.expected(opened.survivors))
     assert small_vectors(scheme, ids)[ids[0]].size == 6 and rehearsal.server.phase is Phase.DONE
+
+
+def test_surplus_secrets_are_opened_beside_the_sum():
+    rehearsal = SplitRehearsal(toy_scheme(7, bits=16, dimension=6, n=4), dropped=2, surplus=2)
+    ids = rehearsal.parameters.cohort
+    dealt = {}
+    rehearsal.advertise().share()
+    for id_, message in rehearsal.inbox.items():
+        (wanted,) = rehearsal.clients[id_].receive(message).events
+        dealt[id_] = wanted.surplus
+    rehearsal.mask(drop=ids[:1]).agree().unmask()
+    assert rehearsal.opened.surplus == tuple((dealt[id_][1],) for id_ in ids[1:])
+    assert np.array_equal(rehearsal.opened.total, rehearsal.expected(ids[1:]))
+
+
+def test_on_a_sparse_graph():
+    scheme = toy_scheme(12, bits=16, dimension=6, n=4)
+    rehearsal = SplitRehearsal(scheme, made=sparse_plan, corrupt=1, dropped=1)
+    assert rehearsal.parameters.neighbours < 11
+    ids = rehearsal.parameters.cohort
+    rehearsal.advertise().share().deliver().mask(drop=ids[4:5]).agree().unmask()
+    assert rehearsal.opened.dropped == ids[4:5]
+    assert np.array_equal(rehearsal.opened.total, rehearsal.expected(rehearsal.opened.survivors))

@@ -4,7 +4,7 @@
 import dataclasses
 
 import numpy as np
-from crypto_rounds import RECORD, counter_entropy, identity_of, signed_plan, signed_policy
+from crypto_rounds import RECORD, Agreeable, counter_entropy, identity_of, signed_plan, signed_policy
 from toy_bfv import ToyCipher
 
 from fedmeta_crypto import SERVER, Phase
@@ -15,6 +15,7 @@ from fedmeta_crypto.homomorphic.split.decryptor import Decryptor
 from fedmeta_crypto.homomorphic.split.messages import Kind, RoundKey, announcement_parts
 from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
 from fedmeta_crypto.identities import AllowList
+from fedmeta_crypto.secagg.parameters import Graph
 from fedmeta_crypto.secagg.step import RecordCountersigned, SumOpened
 from fedmeta_crypto.wire import DECRYPTOR
 
@@ -38,11 +39,16 @@ def small_vectors(scheme, ids, seed=0):
 class SplitRehearsal:
     """The shell: `inbox` holds what the server last sent each client; the decryptor is served at once."""
 
-    def __init__(self, scheme=None, *, n=4, decryptor=None, round_=1, serve=True, seed="s", **changes):
+    def __init__(
+        self, scheme=None, *, n=4, decryptor=None, round_=1, serve=True, seed="s", made=signed_plan, **changes
+    ):
         scheme = self.scheme = scheme or toy_scheme(n)
-        base = signed_plan(scheme.clients, **changes)
+        base = made(scheme.clients, **changes)
         self.people = people_with_decryptor(base.cohort)
         policy = self.policy = signed_policy(base, allow_list=self.people, max_length=4096)
+        if base.graph is not Graph.COMPLETE:
+            fields = {f.name: getattr(policy, f.name) for f in dataclasses.fields(policy)}
+            policy = self.policy = Agreeable(**fields, stated=base.numbers)
         self.decryptor = decryptor or Decryptor(scheme, policy=policy, identity=identity_of(DECRYPTOR))
         self.serve, self.persisted, self.to_decryptor = serve, [], []
         self.opened = self.recorded = None
@@ -53,7 +59,7 @@ class SplitRehearsal:
         self.from_decryptor[Kind.PROPOSAL] = self.proposal
         key = proposed_key(self.proposal, scheme=scheme, round_=round_, people=self.people)
         fields = {"round_": round_, "bits": 0, "length": scheme.session_length, "modulus": scheme.modulus}
-        self.parameters = signed_plan(scheme.clients, **changes, **fields, key_hash=key.hash)
+        self.parameters = made(scheme.clients, **changes, **fields, key_hash=key.hash)
         self.server = AddingServer(
             self.parameters,
             scheme=scheme,

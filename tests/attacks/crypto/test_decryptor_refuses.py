@@ -13,6 +13,7 @@ from fedmeta_crypto.errors import (
     KeySpent,
     LoneCiphertext,
     OtherSubset,
+    OutOfOrder,
     PlanRefused,
     ProtocolError,
     Repeated,
@@ -137,6 +138,32 @@ def test_nothing_opens_twice():
     for message in (parcels[0], survivors, proof):
         with pytest.raises(KeySpent):
             rehearsal.decryptor.receive(message)
+
+
+def test_the_answer_again_is_the_same_bytes():
+    rehearsal, _, survivors, proof = added()
+    rehearsal.decryptor.receive(survivors)
+    step = rehearsal.decryptor.receive(proof)
+    assert rehearsal.decryptor.resend().send == step.send
+    rehearsal.decryptor.delivered()
+    with pytest.raises(OutOfOrder):
+        rehearsal.decryptor.resend()
+    rehearsal.decryptor.begin(2)
+    rehearsal.decryptor.abort()
+    with pytest.raises(OutOfOrder):
+        rehearsal.decryptor.resend()
+
+
+def test_a_sum_that_does_not_decrypt_leaves_no_key():
+    rehearsal, _, survivors, proof = added()
+    rehearsal.decryptor.receive(survivors)
+    key = rehearsal.decryptor._key
+    key.open = lambda: 1 // 0
+    with pytest.raises(ZeroDivisionError):
+        rehearsal.decryptor.receive(proof)
+    assert key.wiped and rehearsal.decryptor.phase is DecryptorPhase.OPENED
+    with pytest.raises(KeySpent):
+        rehearsal.decryptor.receive(proof)
 
 
 def test_without_a_quorum():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from split_rounds import SplitRehearsal, toy_scheme
 
+from fedmeta_crypto import modular
 from fedmeta_crypto.homomorphic.split.unmasked import UnmaskedSplitForTeaching
 from fedmeta_crypto.homomorphic.trust import TrustModel
 
@@ -105,7 +106,7 @@ def attacked(evil_of):
 
     def opened(message):
         step = take_words(message)
-        seen["words"] = rehearsal.server._words
+        seen["words"] = rehearsal.server._words.copy()
         return step
 
     def summed():
@@ -114,6 +115,12 @@ def attacked(evil_of):
         return take_residue()
 
     rehearsal.server._take_words, rehearsal.server._sum = opened, summed
+    secrets = rehearsal.clients[3]._inner._secrets
+    rehearsal.victims_keys = [
+        [bytes(key) for key in keys] for keys in (secrets.mask_keys_plus, secrets.mask_keys_minus)
+    ]
+    bads = bad._inner._secrets
+    rehearsal.bads_keys = [bytes(key) for key in (*bads.mask_keys_plus, *bads.mask_keys_minus)]
     rehearsal.mask().agree().unmask()
     modulus = rehearsal.scheme.modulus
     own_mask = (cipher.masked.astype(object) - rehearsal.scheme.pack(rehearsal.vectors[33]).astype(object)) % modulus
@@ -133,6 +140,15 @@ def test_attack_1_on_masked_words_opens_only_noise():
     assert chi_square(words, modulus) < 130  # 63 degrees of freedom: less than 1e-6
     assert chi_square(left, modulus) < 130
     assert chi_square(rehearsal.scheme.pack(rehearsal.vectors[3]), modulus) > 1e4  # the test would see a vector
+    # The words are the victim's, as the decryptor opened them. M9 gives the aggregator its own mask, the bad client
+    # knows the one they share: what is left is under the masks with two honest clients, and uniform.
+    plus, minus = rehearsal.victims_keys
+    known = {plus[0], *rehearsal.bads_keys}
+    some = words.copy()
+    modular.add_masks(some, modulus, plus=[k for k in minus if k in known], minus=[k for k in plus if k in known])
+    assert len(known & {*plus, *minus}) == 2 and chi_square(some, modulus) < 130
+    modular.add_masks(words, modulus, plus=minus, minus=plus)
+    assert np.array_equal(rehearsal.scheme.unpack(words), rehearsal.vectors[3])
 
 
 def rehearsal_ciphertext(rehearsal, id_):

@@ -21,7 +21,9 @@ from fedmeta_crypto.errors import (
     PlanRefused,
     Repeated,
     SpoofedSender,
+    Stranger,
     Truncated,
+    Unexpected,
     WrongAttachment,
     WrongKey,
     WrongOpening,
@@ -105,9 +107,20 @@ def test_parcels_that_are_refused():
             rehearsal.server.receive(message, sender=sender)
     assert rehearsal.server.attachments() == ()
     rehearsal.server.receive(one, sender=3)
-    with pytest.raises(Repeated):
-        rehearsal.server.receive(one, sender=3)
+    for message, sender, error in ((one, 3, Repeated), (one, 99, Stranger)):
+        with pytest.raises(error):
+            rehearsal.server.receive(message, sender=sender)
     rehearsal.server.receive(other, sender=13)
+
+
+def test_a_parcel_that_comes_late():
+    rehearsal = SplitRehearsal(dropped=1).until(Phase.MASK_INPUT)
+    late = rehearsal.clients[3].mask_input(rehearsal.vectors[3]).send[0].message
+    rehearsal.mask(drop=(3,))
+    with pytest.raises(Unexpected):
+        rehearsal.server.receive(late, sender=3)
+    rehearsal.agree().unmask()
+    assert np.array_equal(rehearsal.opened.total, rehearsal.expected((13, 23, 33)))
 
 
 def test_a_client_that_encrypts_under_an_old_key():
@@ -218,8 +231,9 @@ def test_the_order_of_calls():
     with pytest.raises(OutOfOrder):
         rehearsal.server.deadline(Phase.DECRYPT)
     fresh = aggregator(rehearsal)
-    with pytest.raises(OutOfOrder):
-        fresh.receive(b"", sender=DECRYPTOR)
+    for call in (lambda: fresh.receive(b"", sender=DECRYPTOR), lambda: fresh.deadline(Phase.ANNOUNCE)):
+        with pytest.raises(OutOfOrder):
+            call()
     done = SplitRehearsal().until(Phase.DONE)
     assert done.server.deadline(Phase.DECRYPT).events == done.server.deadline(Phase.UNMASK).events == ()
     with pytest.raises(Repeated):

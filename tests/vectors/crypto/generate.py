@@ -5,6 +5,7 @@ Values of standards are written by hand; the rest is what this release computes.
 changed wire form: say so in the CHANGELOG and raise the version.
 """
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 
 from crypto_rounds import RECORD, Rehearsal, counter_entropy, plan, signed_plan  # noqa: E402
+from lattice_rounds import LatticeRehearsal  # noqa: E402
 from split_rounds import SplitRehearsal  # noqa: E402
 from toy_bfv import T44, ClearCipher  # noqa: E402
 
@@ -141,6 +143,21 @@ def split_round():
     return record
 
 
+def lattice_round():
+    """A threshold round; ciphertexts by their hash, since they are long."""
+    round_ = LatticeRehearsal(name="rlwe32", n=4, bits=20, dimension=3000, seed="lattice")
+    round_.advertise().share().deliver().mask(drop={13}).agree().unmask()
+    sent = {id_: round_.sent[5, id_] for id_ in (3, 23, 33)}
+    return {
+        "scheme": round_.scheme.digest.hex(),
+        "session": round_.server.session.hex(),
+        "parcels_sha256": {str(id_): hashlib.sha256(message).hexdigest() for id_, message in sent.items()},
+        "first_bytes": {str(id_): message[-12000:-11968].hex() for id_, message in sent.items()},
+        "total_sha256": hashlib.sha256(round_.opened.total.astype("<u4").tobytes()).hexdigest(),
+        "total_begins": round_.opened.total[:8].tolist(),
+    }
+
+
 def played(rehearsal, moves):
     announcement = next(iter(rehearsal.inbox.values()))
     record = {"announcement": announcement.hex(), "seed": "golden"}
@@ -199,6 +216,7 @@ FILES = {
     "signed_round.json": signed_round,
     "surplus_round.json": surplus_round,
     "split_round.json": split_round,
+    "lattice_round.json": lattice_round,
     "bad_messages.json": bad_messages,
 }
 

@@ -23,8 +23,6 @@ from fedmeta_crypto.secagg.policy import ClientPolicy
 from fedmeta_crypto.secagg.step import Step
 from fedmeta_crypto.wire import MessageType, claimed_type
 
-_HONEST = 2  # fewer would make the opened key one client's own
-
 
 class EncryptingClient(CarriedClient):
     """One client in one round; encrypts one vector under a secret that it masks, answers once, then holds nothing.
@@ -33,8 +31,7 @@ class EncryptingClient(CarriedClient):
                 hard to read as RLWE of the preset's size (`presets`), if two clients of every sum are honest.
     Args:       announcement: M0 as received.  scheme: this client's own, from the plan.  policy, identity, entropy: as
                 for `ClientSession`; the policy is about length and ring of the secret.
-    Raises:     PlanRefused: another scheme's round, one with fewer than two honest clients, or one that the policy
-                forbids.  PeerProtocolError: bad bytes.
+    Raises:     PlanRefused: another scheme's round, or one that the policy forbids.  PeerProtocolError: bad bytes.
 
     Example:
         >>> import secrets
@@ -119,17 +116,11 @@ class EncryptingClient(CarriedClient):
 
 
 def check_round(parameters: RoundParameters, scheme: RlweScheme) -> None:
-    """Raise `PlanRefused` unless a round is one of this scheme, with two honest clients in every sum."""
+    """Raise `PlanRefused` unless a round is one of this scheme.
+
+    The two honest clients that every sum must hold need no check: no `RoundParameters` are without them, since a
+    survivor needs t others, and t leaves more than the corrupt ones.
+    """
     stated = (parameters.length, parameters.modulus_bits, len(parameters.cohort))
     if stated != (scheme.session_length, scheme.session_modulus_bits, scheme.clients):
         raise PlanRefused("the round was announced for another encryption or cohort", where="announcement")
-    least = parameters.min_survivors
-    honest = (
-        parameters.honest_among(least, parameters.fewest_votes)
-        if parameters.strength.signed
-        else least - parameters.threshold + 1
-    )
-    if honest < _HONEST:
-        raise PlanRefused(
-            f"a sum could hold {honest} honest clients, and a key opens with fewer than {_HONEST}", where="announcement"
-        )

@@ -9,9 +9,9 @@ integer is exact when every coefficient is off by less than 1/2. For x and s wit
 
 with L = log2(N/2) + 2: Percival, Rapid multiplication modulo the sum and difference of highly composite numbers, Math.
 Comp. 72 (2003); restated in Brent, Percival and Zimmermann, Error bounds on complex floating-point multiplication,
-Math. Comp. 76 (2007). Two levels are added for the twist and its inverse. B is evaluated through log1p: 1 + 2^-53 is 1 in
-floating point. The theorem is about the radix-2 algorithm with correctly rounded roots of unity; numpy's transform uses
-larger radices too, with fewer operations, and is checked against big integers by the tests.
+Math. Comp. 76 (2007). Two levels are added for the twist and its inverse. B is evaluated through log1p, since 1 + 2^-53
+is 1 in floating point. The theorem is about the radix-2 algorithm with correctly rounded roots of unity; numpy's
+transform uses larger radices too, with fewer operations, and is checked against big integers by the tests.
 
 `a` is cut into centred limbs, as few as bring the bound, with the *actual* norms of this very product, below `SAFE`;
 so every rounding that is done has its bound checked first.

@@ -24,7 +24,16 @@ from typing import Never
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import DecryptorSilent, KeyInReach, NoCiphertext, OutOfOrder, PlanRefused, Repeated
+from fedmeta_crypto.errors import (
+    DecryptorSilent,
+    KeyInReach,
+    NoCiphertext,
+    OutOfOrder,
+    PlanRefused,
+    Repeated,
+    Stranger,
+    Unexpected,
+)
 from fedmeta_crypto.homomorphic.parcel import is_parcel
 from fedmeta_crypto.homomorphic.split.client import offered_key
 from fedmeta_crypto.homomorphic.split.evidence import read_upload
@@ -164,14 +173,15 @@ class AddingServer:
         """
         if self.phase is Phase.FAILED:
             return Step()
-        if phase in (Phase.ANNOUNCE, Phase.DECRYPT):
-            if phase is self.phase and (self._announced is not None or self._begun):
-                self._failed = True
-                raise DecryptorSilent(f"no answer by the deadline of {phase.name}", where=_WHERE)
-            if not self._opened and phase is Phase.DECRYPT:
-                raise OutOfOrder("DECRYPT has not begun", where="deadline")
-            return Step()
-        return self._advance(self._inner.deadline(phase))
+        if phase not in (Phase.ANNOUNCE, Phase.DECRYPT):
+            return self._advance(self._inner.deadline(phase))
+        if phase is self.phase and (self._begun or self._announced is not None):
+            self._failed = True
+            self._words = self._residue = None
+            raise DecryptorSilent(f"no answer by the deadline of {phase.name}", where=_WHERE)
+        if not (self._begun if phase is Phase.ANNOUNCE else self._opened):
+            raise OutOfOrder(f"{phase.name} has not begun", where="deadline")
+        return Step()
 
     def publish(self, record: bytes) -> Step:
         """As `ServerSession.publish`, after `SumOpened`."""
@@ -188,8 +198,15 @@ class AddingServer:
         return Step(send=tuple(Outgoing(out.to, announcement(out.message, offer)) for out in announced.send))
 
     def _take_parcel(self, message: bytes, sender: int) -> Step:
+        where = MessageType.MASKED_INPUT.where
+        if sender not in self.parameters.cohort:
+            raise Stranger("not in the cohort", sender=sender, where=where)
+        if sender in self._commitments:
+            raise Repeated("this client sent one already", sender=sender, where=where)
+        if self.phase is not Phase.MASK_INPUT:  # nothing is hashed or parsed for those who come late
+            raise Unexpected(f"not expected in {self.phase.name}", sender=sender, where=where)
         upload = read_upload(message, wire=self._wire, parameters=self.parameters, scheme=self.scheme, sender=sender)
-        # The inner session refuses what is repeated, late or masked for others; only what it counts goes on.
+        # The inner session refuses what is masked for others or sent by one who left; only what it counts goes on.
         step = self._inner.receive(upload.parcel.masked_input, sender=sender)
         self._commitments[sender] = upload.parcel.commitment
         step = self._advance(step)

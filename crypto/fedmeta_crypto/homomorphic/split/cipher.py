@@ -18,13 +18,19 @@ class RoundSecret(Protocol):
         """The public half, in the form that `WordCipher.check_public_key` takes."""
 
     def add(self, ciphertext: bytes | memoryview) -> None:
-        """Add a ciphertext that `WordCipher.check_ciphertext` took; the sum starts from this side's own zero."""
+        """Add a ciphertext that `WordCipher.check_ciphertext` took; the sum starts from this side's own zero.
+
+        Raises:     a `ProtocolError`, and the sum is as it was.
+        """
 
     def open(self) -> Words:
-        """Decrypt the sum: the words modulo t, shape (m,), uint64."""
+        """Decrypt the sum: the words modulo t, shape (m,), uint64.
+
+        Raises:     a `ProtocolError` where it can tell that they are not the sum, as when no noise budget is left.
+        """
 
     def wipe(self) -> None:
-        """Forget key and sum."""
+        """Forget key and sum; harmless when done before."""
 
 
 class WordCipher(Protocol):

@@ -58,7 +58,8 @@ class EncryptingClient:
         identity: Identity | None = None,
         entropy: Entropy = os.urandom,
     ) -> None:
-        m0, offer = announcement_parts(announcement)
+        most = policy.max_announcement_bytes + REST_BYTES + scheme.cipher.public_key_bytes
+        m0, offer = announcement_parts(announcement, max_bytes=most)
         self._inner = ClientSession(
             m0, client_id=client_id, policy=scheme.policy(policy), identity=identity, entropy=entropy
         )

@@ -23,6 +23,7 @@ from fedmeta_crypto.errors import (
     KeySpent,
     LoneCiphertext,
     OtherSubset,
+    OutOfOrder,
     PlanRefused,
     Repeated,
     RepeatedRound,
@@ -92,6 +93,7 @@ class Decryptor:
         self._policy, self._people, self._identity = scheme.policy(policy), people, identity
         self._key: RoundSecret | None = None
         self._offered: RoundKey | None = None
+        self._last: Outgoing | None = None
         self._forget()
 
     def __repr__(self) -> str:
@@ -134,13 +136,26 @@ class Decryptor:
                 return self._open(message)
         raise BadMessage("not a message for a decryptor", sender=SERVER, where=_WHERE)
 
+    def resend(self) -> Step:
+        """The last message once more, the same bytes: nothing is ever opened a second time.
+
+        Raises:     OutOfOrder: nothing was sent yet, all of it `delivered`, or the round was aborted.
+        """
+        if self._last is None:
+            raise OutOfOrder(f"nothing to send again when {self.phase.name}", where=_WHERE)
+        return Step(send=(self._last,))
+
+    def delivered(self) -> None:
+        """The transport has delivered the last message: let go of it, so that `resend` has nothing."""
+        self._last = None
+
     def abort(self) -> None:
         """Wipe the key; harmless when already over."""
         if self._key is not None:
             self._key.wipe()
         self._key = None
         if self.phase not in (DecryptorPhase.IDLE, DecryptorPhase.OPENED):
-            self.phase = DecryptorPhase.ABORTED
+            self.phase, self._last = DecryptorPhase.ABORTED, None
 
     def _forget(self) -> None:
         self._parameters: RoundParameters | None = None
@@ -150,7 +165,9 @@ class Decryptor:
         self._offered = None
 
     def _say(self, kind: Kind, payload: bytes, session: bytes) -> Outgoing:
-        return Outgoing(SERVER, frame(kind, payload, session=session, round_=self.round, identity=self._identity))
+        framed = frame(kind, payload, session=session, round_=self.round, identity=self._identity)
+        self._last = Outgoing(SERVER, framed)
+        return self._last
 
     def _bind(self, m0: bytes) -> Step:
         """The round whose announcement names my key is the one that I offer it for."""

@@ -175,10 +175,11 @@ def is_announcement(message: bytes) -> bool:
     return message[: len(_ANNOUNCED_MAGIC)] == _ANNOUNCED_MAGIC
 
 
-def announcement_parts(message: bytes) -> tuple[bytes, bytes]:
+def announcement_parts(message: bytes, *, max_bytes: int | None = None) -> tuple[bytes, bytes]:
     """M0 and the offer; neither is looked into.
 
-    Raises:     Truncated, BadMessage.
+    Args:       max_bytes: the most that M0 and offer could need together.
+    Raises:     Truncated, Oversized, BadMessage.
 
     Example:
         >>> announcement_parts(announcement(b"M0", b"offer"))
@@ -190,6 +191,8 @@ def announcement_parts(message: bytes) -> tuple[bytes, bytes]:
     magic, size = _ANNOUNCED.unpack_from(message)
     if magic != _ANNOUNCED_MAGIC:
         raise BadMessage("not an announcement with an offer", sender=SERVER, where=where)
+    if max_bytes is not None and len(message) > _ANNOUNCED.size + max_bytes:
+        raise Oversized("more bytes than an announcement could need", sender=SERVER, where=where)
     if size > len(message) - _ANNOUNCED.size:
         raise Truncated("the announcement is cut", sender=SERVER, where=where)
     at = _ANNOUNCED.size + size
