@@ -11,6 +11,8 @@
     |   |-- BadEntropy        SFM-206   the entropy source gave the wrong number of bytes
     |   |-- KeystreamExhausted SFM-207  one key may not give more
     |   |-- BadArgument       SFM-208   a key, a share or a policy of impossible form
+    |   |-- NativeRefusal     SFM-212   the native library refused what it was given
+    |   |-- NoiseSpent        SFM-213   a sum of ciphertexts has no noise budget left
     |   |-- KeyInReach        SFM-214   an aggregator beside a key that opens uploads
     |   |-- KeySpent          SFM-215   the decryptor's key of this round is gone
     |   `-- BadSelection      SFM-216   a selection of coordinates that hides nothing or does not fit
@@ -42,7 +44,8 @@
     |   `-- WrongSelection    SFM-250   an upload whose clear part is missing or not what it is bound to
     |-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
     |-- DecryptorSilent               SFM-252   the world: the decryptor did not answer in time
-    `-- DecryptionFailed              SFM-253   the world: a sum of ciphertexts that does not open
+    |-- DecryptionFailed              SFM-253   the world: a sum of ciphertexts that does not open
+    `-- NativeProcessDied             SFM-254   the world: the process with the native library ended or was too slow
 
 No error text holds a secret, and an authentication failure says no more than that it failed.
 """
@@ -153,6 +156,20 @@ class BadSelection(LocalProtocolError):
     remedy = "Select at least one coordinate, with one boolean for each coordinate of the round's vector."
 
 
+class NativeRefusal(LocalProtocolError):
+    """The native library refused what it was given, in a process of its own; this side goes on."""
+
+    code = "SFM-212"
+    remedy = "See that all parties run releases of TenSEAL that this release was tested with."
+
+
+class NoiseSpent(LocalProtocolError):
+    """A sum of ciphertexts has no noise budget left, so its words could be wrong and are not shown."""
+
+    code = "SFM-213"
+    remedy = "The round is lost and has shown nothing; no honest upload has such noise, so look at who took part."
+
+
 class KeyInReach(LocalProtocolError):
     """An aggregator holds no key and sits beside none."""
 
@@ -170,8 +187,7 @@ class KeySpent(LocalProtocolError):
 class PeerProtocolError(ProtocolError):
     """A peer broke a rule; the receiving session is left as it was.
 
-    Attributes:
-        sender: Id of the peer that is answerable, ``SERVER`` (0xFFFFFFFF) for the server.
+    Attributes: sender, the id of the peer that is answerable, ``SERVER`` (0xFFFFFFFF) for the server.
     """
 
     def __init__(self, what: str, *, sender: int, where: str = "") -> None:
@@ -273,9 +289,7 @@ class BadShare(PeerProtocolError):
     Either the dealer dealt badly or holders lied, more than can be corrected: (r - threshold) // 2 of
     the r shares received. So all are named and nobody is blamed alone.
 
-    Attributes:
-        sender: The dealer.
-        holders: Those whose shares were received.
+    Attributes: sender, the dealer; holders, those whose shares were received.
     """
 
     code = "SFM-233"
@@ -401,3 +415,10 @@ class DecryptionFailed(ProtocolError):
 
     code = "SFM-253"
     remedy = "Some upload was not made as the scheme says, and the sum is lost; run another round."
+
+
+class NativeProcessDied(ProtocolError):
+    """The process in which the native library runs has crashed, met its limits, or did not answer in time."""
+
+    code = "SFM-254"
+    remedy = "Nothing was opened; give it more memory or time, or announce a new round."
