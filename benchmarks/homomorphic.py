@@ -40,6 +40,11 @@ from fedmeta_crypto.homomorphic.parcel import Parcel, is_parcel
 from fedmeta_crypto.homomorphic.rlwe import client as rlwe_client
 from fedmeta_crypto.homomorphic.rlwe import server as rlwe_server
 from fedmeta_crypto.homomorphic.rlwe.presets import scheme_for
+from fedmeta_crypto.homomorphic.seal.cipher import TensealBfv
+from fedmeta_crypto.homomorphic.split import aggregator
+from fedmeta_crypto.homomorphic.split import client as split_client
+from fedmeta_crypto.homomorphic.split.decryptor import Decryptor
+from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.secagg.step import SumOpened
 from fedmeta_crypto.wire import DECRYPTOR
@@ -62,8 +67,9 @@ class Setting:
     def __init__(self, scheme: str, dimension: int, clients: int) -> None:
         self.scheme, self.dimension, self.clients = scheme, dimension, clients
         self.ids = tuple(range(clients))
-        self.keys = {id_: Identity(os.urandom(32)) for id_ in (*self.ids, SERVER)}
-        self.people = AllowList(self.keys[SERVER].public, {id_: self.keys[id_].public for id_ in self.ids})
+        self.keys = {id_: Identity(os.urandom(32)) for id_ in (*self.ids, SERVER, DECRYPTOR)}
+        others = (*self.ids, DECRYPTOR)
+        self.people = AllowList(self.keys[SERVER].public, {id_: self.keys[id_].public for id_ in others})
         self.bits = 32 if scheme == "rlwe64" else 16 + (clients - 1).bit_length()
         self.encoding = encoding_for(self.bits, dimension, clients)
         self.base = np.clip(np.random.default_rng(0).normal(0, 1, dimension), -LARGEST, LARGEST)
@@ -71,7 +77,7 @@ class Setting:
     def vector(self, id_: int) -> NDArray[np.float64]:
         return np.roll(self.base, 7 * id_)
 
-    def parameters(self, length: int, bits: int) -> RoundParameters:
+    def parameters(self, length: int, bits: int, **rest: Any) -> RoundParameters:
         graph = self.policy().graph(self.clients, Strength.MALICIOUS)
         return RoundParameters(
             round=1,
@@ -87,6 +93,7 @@ class Setting:
             neighbours=graph.neighbours,
             corrupt=graph.corrupt,
             identities=self.people.digest(self.ids),
+            **rest,
         )
 
     def policy(self) -> ClientPolicy:
@@ -156,7 +163,32 @@ class RlweRound(MaskRound):
         return rlwe_client.EncryptingClient(announcement, client_id=id_, scheme=self.scheme, **keys)
 
 
-ROUNDS: dict[str, type[MaskRound]] = {"mask": MaskRound, "rlwe32": RlweRound, "rlwe64": RlweRound}
+class BfvRound(MaskRound):
+    """Masked split: masks inside the plaintext, and a decryptor beside the clients, in this process too."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.scheme = SplitScheme(
+            clients=setting.clients, modulus_bits=setting.bits, dimension=setting.dimension, cipher=TensealBfv()
+        )
+
+    def server(self) -> Any:
+        """The aggregator, with the decryptor's key of this round."""
+        setting, scheme = self.setting, self.scheme
+        self.decryptor = Decryptor(scheme, policy=setting.policy(), identity=setting.keys[DECRYPTOR])
+        (proposal,) = (out.message for out in self.decryptor.begin(1).send)
+        key = aggregator.proposed_key(proposal, scheme=scheme, round_=1, people=setting.people)
+        rest = {"modulus": scheme.modulus, "key_hash": key.hash}
+        self.parameters = setting.parameters(scheme.session_length, 0, **rest)
+        keys = {"identity": setting.keys[SERVER], "allow_list": setting.people}
+        return aggregator.AddingServer(self.parameters, scheme=scheme, proposal=proposal, **keys)
+
+    def client(self, announcement: bytes, id_: int) -> Any:
+        keys = {"policy": self.setting.policy(), "identity": self.setting.keys[id_]}
+        return split_client.EncryptingClient(announcement, client_id=id_, scheme=self.scheme, **keys)
+
+
+ROUNDS: dict[str, type[MaskRound]] = {"mask": MaskRound, "rlwe32": RlweRound, "rlwe64": RlweRound, "bfv": BfvRound}
 
 
 class Drive:
