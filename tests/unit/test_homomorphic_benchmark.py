@@ -44,6 +44,11 @@ def test_arguments_that_make_no_round(options, monkeypatch, capsys):
     assert ended.value.code == 2 and "usage: homomorphic.py" in capsys.readouterr().err
 
 
+def test_floats_under_ckks_are_never_called_exact():
+    result = json.loads(run("--scheme", "ckks", "--dimension", 300, "--json").stdout.splitlines()[-1])
+    assert result["exact"] is False and result["key_sum_bytes"] == 0 and 0 < result["naive"]["max_error"] < 1e-4
+
+
 def test_a_peer_that_is_not_built_stops_the_comparison(monkeypatch, tmp_path):
     monkeypatch.setattr(homomorphic, "PEER", tmp_path)
     with pytest.raises(SystemExit, match="nothing was compared"):
