@@ -14,8 +14,9 @@ key), one flat vector, no quantising, framing, hash or signature. --peer runs NV
 of our repetitions, in their own environment (benchmarks/peers/build.py nvflare), as many times.
 
 Sums have 16 bits for each value (rlwe32, bfv) plus ceil(log2 clients), or 32 in all (rlwe64); `mask` is the masking
-round without ciphertexts, at the bits of rlwe32, `ckks` the naive row alone. The last line with --json: seconds (medians, by phase and total),
-bytes_per_parameter (all that one client sends), key_sum_bytes (the part of it that is no ciphertext), exact.
+round without ciphertexts, at the bits of rlwe32, `ckks` the naive row alone. The last line with --json: seconds
+(medians, by phase and total), bytes_per_parameter (all that one client sends), key_sum_bytes (the part of it that is no
+ciphertext), exact.
 """
 
 import argparse
