@@ -10,8 +10,8 @@ decryption (`open`), and integers to floats (`decode`). Client's phases are the 
 messages is divided by the clients, the opening is counted in full. No network.
 
 Beside it, in turn in each repetition, `naive`: TenSEAL's CKKS as NVFLARE sets it (8192, [60, 40, 40], one symmetric
-key), one flat vector, no quantising, framing, hash or signature. --peer runs NVFLARE's own classes between two halves
-of our repetitions, in their own environment (benchmarks/peers/build.py nvflare), as many times.
+key), one flat vector, no quantising, framing, hash or signature. --peer runs NVFLARE's own classes in turn with them, in
+their own environment (benchmarks/peers/build.py nvflare): so a slow moment of the machine falls on all.
 
 Sums have 16 bits for each value (rlwe32, bfv) plus ceil(log2 clients), or 32 in all (rlwe64); `mask` is the masking
 round without ciphertexts, at the bits of rlwe32, `ckks` the naive row alone. The last line with --json: seconds
@@ -322,12 +322,12 @@ def quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-def peer(dimension: int, repeat: int) -> dict[str, Any]:
-    """NVFLARE's figures, from its own environment."""
+def peer(dimension: int) -> dict[str, Any]:
+    """NVFLARE's figures of one repetition, after one that fills its caches, from its own environment."""
     python = PEER / "bin" / "python"
     if not (PEER / "complete").exists():  # build.py's last stroke
         raise SystemExit("NVFLARE is not built (python benchmarks/peers/build.py nvflare): nothing was compared")
-    command = [python, HERE / "peers" / "nvflare_he.py", "--dimension", dimension, "--repeat", repeat]
+    command = [python, HERE / "peers" / "nvflare_he.py", "--dimension", dimension, "--repeat", 1]
     done = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
@@ -337,8 +337,8 @@ def peer(dimension: int, repeat: int) -> dict[str, Any]:
     )
     if done.returncode:
         raise SystemExit(f"NVFLARE failed: {done.stderr[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"seconds": answer["seconds"], "bytes": answer["bytes_per_parameter"] * dimension}
 
 
 def summary(rounds: list[dict[str, Any]], dimension: int) -> dict[str, Any]:
@@ -368,11 +368,11 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     args = parsed()
     setting = Setting(args.scheme, args.dimension, args.clients)
-    rounds, beside, other = [], [], None
+    rounds, beside, others = [], [], []
     before = os.getloadavg()[0]
     for repetition in range(args.repeat + 1):
-        if args.peer and repetition == args.repeat // 2 + 1:
-            other = peer(args.dimension, args.repeat)
+        if args.peer and repetition:
+            others.append(peer(args.dimension))
         row = naive(args.dimension)
         one = row | {"key_sum_bytes": 0, "exact": False} if args.scheme == CKKS else Drive(setting).run()
         if not one["exact"] and args.scheme != CKKS:
@@ -383,8 +383,8 @@ def main() -> None:
     report = summary(rounds, args.dimension)
     report |= {"key_sum_bytes": statistics.median(one["key_sum_bytes"] for one in rounds), "exact": args.scheme != CKKS}
     report["naive"] = summary(beside, args.dimension) | {"max_error": max(row["error"] for row in beside)}
-    if other:
-        report["nvflare"] = other
+    if others:
+        report["nvflare"] = summary(others, args.dimension)
     report["load"] = [before, os.getloadavg()[0]]
     report["params"] = {**vars(args), "bits": setting.bits, "cores": os.cpu_count()}
     show(args, report)

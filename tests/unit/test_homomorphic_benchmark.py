@@ -52,7 +52,7 @@ def test_floats_under_ckks_are_never_called_exact():
 def test_a_peer_that_is_not_built_stops_the_comparison(monkeypatch, tmp_path):
     monkeypatch.setattr(homomorphic, "PEER", tmp_path)
     with pytest.raises(SystemExit, match="nothing was compared"):
-        homomorphic.peer(100, 1)
+        homomorphic.peer(100)
 
 
 @pytest.mark.parametrize("clients", [2, 10, 50, 64])
