@@ -43,6 +43,8 @@ bench: $(V)/.dev
 	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21 --mode malicious
 	$(V)/bin/python benchmarks/mask_loop.py
 	$(V)/bin/python benchmarks/large_rounds.py
+	for scheme in mask rlwe32 rlwe64 bfv ckks; do $(V)/bin/python benchmarks/homomorphic.py --scheme $$scheme; done
+	$(V)/bin/python benchmarks/homomorphic.py --scheme rlwe32 --dimension 10000 --repeat 21
 	$(V)/bin/python benchmarks/demo_cost.py
 	$(V)/bin/python benchmarks/accounting.py
 	$(V)/bin/python benchmarks/noise.py
@@ -64,11 +66,12 @@ bench: $(V)/.dev
 
 # Against other projects' code, each in an environment of its own under .peers/; stops where one cannot be built.
 bench-peers: $(V)/.dev
-	$(V)/bin/python benchmarks/peers/build.py flower torchopt pfl
+	$(V)/bin/python benchmarks/peers/build.py flower torchopt pfl nvflare
 	.peers/flower/bin/python benchmarks/peers/flower_defects.py
 	$(V)/bin/python benchmarks/side_by_side.py
 	$(V)/bin/python benchmarks/meta_side_by_side.py --compiled
 	for model in mlp cnn; do $(V)/bin/python benchmarks/federated_round.py --model $$model --peer; done
+	for scheme in mask rlwe32 rlwe64 bfv; do $(V)/bin/python benchmarks/homomorphic.py --scheme $$scheme --peer; done
 
 notebooks: $(V)/.dev
 	$(V)/bin/python -m pytest -q tests/notebooks

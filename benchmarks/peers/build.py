@@ -39,6 +39,12 @@ PEERS = {
         loosened=("certifi",),  # root certificates of a network connection, which no benchmark opens
         proof="from flwr.client.mod import secaggplus_mod; from flwr.server.workflow import SecAggPlusWorkflow",
     ),
+    "nvflare": Peer(
+        package="nvflare==2.9.0",
+        loosened=(),
+        proof="import tenseal; from nvflare.app_opt.he.model_encryptor import HEModelEncryptor",
+        beside=("torch==2.13.0", "tenseal==0.3.18", "numpy"),
+    ),
     "pfl": Peer(
         package="pfl==0.6.0",
         loosened=(),

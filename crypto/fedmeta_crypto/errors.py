@@ -14,7 +14,8 @@
     |   |-- NativeRefusal     SFM-212   the native library refused what it was given
     |   |-- NoiseSpent        SFM-213   a sum of ciphertexts has no noise budget left
     |   |-- KeyInReach        SFM-214   an aggregator beside a key that opens uploads
-    |   `-- KeySpent          SFM-215   the decryptor's key of this round is gone
+    |   |-- KeySpent          SFM-215   the decryptor's key of this round is gone
+    |   `-- BadSelection      SFM-216   a selection of coordinates that hides nothing or does not fit
     |-- PeerProtocolError(sender)     a peer broke a rule
     |   |-- Truncated         SFM-221   bytes are missing
     |   |-- Oversized         SFM-222   more bytes than this round could need
@@ -39,7 +40,8 @@
     |   |-- RepeatedRound     SFM-246   the decryptor has begun this round, or a later one, before
     |   |-- SecondSubset      SFM-247   a second set of survivors in one round
     |   |-- WrongOpening      SFM-248   opened words of another form, or for other survivors
-    |   `-- NoCiphertext      SFM-249   a masked input that came without its ciphertext
+    |   |-- NoCiphertext      SFM-249   a masked input that came without its ciphertext
+    |   `-- WrongSelection    SFM-250   an upload whose clear part is missing or not what it is bound to
     |-- TooFewSurvivors(need, have)   SFM-251   the world: not enough parties are left
     |-- DecryptorSilent               SFM-252   the world: the decryptor did not answer in time
     |-- DecryptionFailed              SFM-253   the world: a sum of ciphertexts that does not open
@@ -145,6 +147,13 @@ class BadArgument(LocalProtocolError):
 
     code = "SFM-208"
     remedy = "Correct the call; the clause above names the argument."
+
+
+class BadSelection(LocalProtocolError):
+    """A selection of coordinates hides nothing, or does not fit the vector or the round."""
+
+    code = "SFM-216"
+    remedy = "Select at least one coordinate, with one boolean for each coordinate of the round's vector."
 
 
 class NativeRefusal(LocalProtocolError):
@@ -310,6 +319,13 @@ class Equivocation(PeerProtocolError):
 
     code = "SFM-236"
     remedy = "The session has wiped its secrets and answered nothing; leave, and show the message to the others."
+
+
+class WrongSelection(PeerProtocolError):
+    """An upload whose clear part is missing, or is not the one that its signature covers."""
+
+    code = "SFM-250"
+    remedy = "Drop the message; check that all parties hold the same plan."
 
 
 class WrongKey(PeerProtocolError):

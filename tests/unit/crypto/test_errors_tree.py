@@ -30,7 +30,7 @@ def make(kind):
 
 def test_codes_are_unique_and_in_range():
     codes = [kind.code for kind in KINDS]
-    assert len(set(codes)) == len(codes) == 40
+    assert len(set(codes)) == len(codes) == 42
     assert all(re.fullmatch(r"SFM-2\d\d", code) for code in codes)
 
 

@@ -136,7 +136,7 @@ class RlweScheme:
     @property
     def session_modulus_bits(self) -> int:
         """`RoundParameters.modulus_bits` of every round: the sum of all secrets does not wrap in it."""
-        return max(16, (2 * REACH * self.clients).bit_length())
+        return max(MIN_BITS, (2 * REACH * self.clients).bit_length())
 
     @property
     def shift(self) -> int:
@@ -161,7 +161,7 @@ def scheme_for(name: str, *, clients: int, modulus_bits: int, dimension: int) ->
     Example:
         >>> scheme = scheme_for("rlwe32", clients=50, modulus_bits=22, dimension=1000)
         >>> scheme.upload_bytes, scheme.session_length, scheme.session_modulus_bits
-        (4000, 2048, 16)
+        (4000, 2048, 14)
         >>> scheme_for("rlwe32", clients=60, modulus_bits=22, dimension=1000)
         Traceback (most recent call last):
         ...

@@ -103,7 +103,8 @@ def encrypt(context: Any, words: Words, preset: BfvPreset) -> Words:
     out = np.empty((chunks, 2 * n), np.uint64)
     for row, chunk in zip(out, padded.reshape(chunks, n), strict=True):
         # One call to a chunk: a vector of several prints a warning on standard output.
-        vector = ts.bfv_vector(context, chunk.tolist())
+        # Made directly: `ts.bfv_vector` would first copy the list into a tensor of its own, a quarter of the time.
+        vector = ts._ts_cpp.BFVVector(context.data, chunk.tolist())
         body = np.frombuffer(vector.serialize()[-16 * n :], np.uint8)
         row[:] = body.view("<u8") if body.size == 16 * n else preset.data_prime
         ciphertext = vector.ciphertext()[0]
