@@ -42,7 +42,8 @@ def meaning(text: str) -> str:
 class NativeProcess:
     """One child, for one owner.  It holds what keys it makes; no method gives one out.
 
-    Args:       scheme: "bfv" or "ckks".  memory: bytes of address space.  seconds: of processor time, and of each answer's wait.
+    Args:       scheme: "bfv" or "ckks".  memory: bytes of address space.
+                seconds: of processor time, and of each answer's wait.
     """
 
     def __init__(self, *, scheme: str = "bfv", memory: int = DEFAULT_MEMORY, seconds: float = DEFAULT_SECONDS) -> None:
