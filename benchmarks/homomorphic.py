@@ -10,8 +10,8 @@ decryption (`open`), and integers to floats (`decode`). Client's phases are the 
 messages is divided by the clients, the opening is counted in full. No network.
 
 Beside it, in turn in each repetition, `naive`: TenSEAL's CKKS as NVFLARE sets it (8192, [60, 40, 40], one symmetric
-key), one flat vector, no quantising, framing, hash or signature. --peer runs NVFLARE's own classes in turn too, in their
-own environment (benchmarks/peers/build.py nvflare): a slow moment of the machine falls on all.
+key), one flat vector, no quantising, framing, hash or signature. --peer runs NVFLARE's own classes in turn too, in an
+environment of their own (benchmarks/peers/build.py nvflare): a slow moment of the machine falls on all.
 
 Sums have 16 bits for each value (rlwe32, bfv) plus ceil(log2 clients), or 32 in all (rlwe64); `mask` is the masking
 round without ciphertexts, at the bits of rlwe32, `ckks` the naive row alone. The last line with --json: seconds
