@@ -19,7 +19,7 @@ def check(seeds):
         rng = np.random.default_rng(seed)
         # Every number of clients up to the most, small ones more often: a seed's cost is its number of clients.
         n = MOST if seed % 50 == 0 else int(np.exp(rng.uniform(0, np.log(MOST + 1))))
-        assert fields_that_fit(clients=max(n, 2), bits=16 + max(1, (n - 1).bit_length()), modulus=T) == 2
+        assert fields_that_fit(bits=16 + max(1, (n - 1).bit_length()), modulus=T) == 2
         form = Fields(dimension=8192, bits=22, modulus=T, per_word=2)
         # Whole-range values, with the extremes in every client for the first slots.
         values = rng.integers(-(2**15), 2**15, (n, 8192))

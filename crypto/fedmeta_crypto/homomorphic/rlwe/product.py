@@ -102,9 +102,7 @@ class Multiplier:
                              8,         10,         12]], dtype=uint32)
         """
         bits = 8 * a.itemsize
-        for limbs in range(1, _MOST_LIMBS + 1):
-            if limbs == 1 and bits > 52:
-                continue  # the coefficients themselves are no floats
+        for limbs in range(self._fewest_limbs(bits), _MOST_LIMBS + 1):
             width = -(-bits // limbs)
             cut = [limb.astype(np.float64) for limb in _cut(a, width, limbs)]
             if all(self._bound(limb) < SAFE for limb in cut):
@@ -115,6 +113,15 @@ class Multiplier:
         for place, limb in enumerate(cut[1:], 1):
             total += self._rounded(limb, a.dtype) << a.dtype.type(place * width)
         return total
+
+    def _fewest_limbs(self, bits: int) -> int:
+        """Where to begin: with fewer, limbs of uniform coefficients would be too long. Only speed hangs on it."""
+        for limbs in range(1, _MOST_LIMBS):
+            width = -(-bits // limbs)
+            typical = 2.0**width * math.sqrt(self.degree / 12)
+            if width <= 52 and error_factor(self.degree) * typical * self._norm < SAFE:
+                return limbs
+        return _MOST_LIMBS
 
     def _bound(self, limb: NDArray[np.float64]) -> float:
         """The largest error of any coefficient of any row."""

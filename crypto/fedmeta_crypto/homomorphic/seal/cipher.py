@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedmeta_crypto.errors import BadMessage, KeySpent, NoiseSpent, PeerProtocolError, WrongKey
+from fedmeta_crypto.errors import BadMessage, KeySpent, NativeRefusal, NoiseSpent, PeerProtocolError, WrongKey
 from fedmeta_crypto.homomorphic.seal.coefficients import checked, pack, packed_bytes
 from fedmeta_crypto.homomorphic.seal.presets import BFV_4096, BfvPreset
-from fedmeta_crypto.homomorphic.seal.process import DEFAULT_MEMORY, DEFAULT_SECONDS, NativeProcess
+from fedmeta_crypto.homomorphic.seal.process import DEFAULT_MEMORY, DEFAULT_SECONDS, NativeProcess, meaning
 from fedmeta_crypto.modular import Words, checked_words
 from fedmeta_crypto.wire import DECRYPTOR
 
@@ -113,18 +113,31 @@ class TensealBfv:
         Raises:     WrongKey, NativeRefusal, NativeProcessDied; OutOfRing: a word is not below t.
         """
         words = checked_words(words, modulus=self.modulus, length=words.size)
-        key = self._key(public_key).tobytes()
+        key = self._key(public_key)
         n = self.preset.degree
         chunks = -(-words.size // n)
         workers = max(1, min(self.workers, chunks // _CHUNKS_WORTH_A_WORKER))
+        if workers == 1:
+            return self._here(words, key)
         step = -(-chunks // workers) * n
         with ThreadPoolExecutor(workers) as pool:
-            return b"".join(pool.map(lambda at: self._share(words[at : at + step], key), range(0, words.size, step)))
+            shares = pool.map(lambda at: self._share(words[at : at + step], key), range(0, words.size, step))
+            return b"".join(shares)
 
-    def _share(self, words: Words, key: bytes) -> bytes:
+    def _here(self, words: Words, key: Words) -> bytes:
+        """In this process: what is encrypted is its own, and the key's coefficients were checked one by one."""
+        from fedmeta_crypto.homomorphic.seal import native
+
+        try:
+            context = native.public_context(native.keyless_context(self.preset), key, self.preset)
+            return pack(native.encrypt(context, words, self.preset))
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise NativeRefusal(meaning(f"{type(error).__name__}: {error}"), where="encrypt") from None
+
+    def _share(self, words: Words, key: Words) -> bytes:
         native = NativeProcess(memory=self.memory, seconds=self.seconds)
         try:
-            native.ask(b"P", key, answer=0)
+            native.ask(b"P", key.tobytes(), answer=0)
             answer = native.ask(b"E", words.tobytes(), answer=8 * self.coefficients(words.size))
         finally:
             native.end()

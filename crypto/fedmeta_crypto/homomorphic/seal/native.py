@@ -8,6 +8,7 @@ without compression, around coefficients that were checked; nothing here reads a
 """
 
 import struct
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,15 @@ def new_context(preset: BfvPreset) -> Any:
         ts.SCHEME_TYPE.BFV, preset.degree, preset.plain_modulus, coeff_mod_bit_sizes=list(preset.coefficient_bits)
     )
     check_primes(context, preset)
+    return context
+
+
+@cache
+def keyless_context(preset: BfvPreset) -> Any:
+    """Parameters alone, made once: the keys that TenSEAL cannot help making with them are dropped."""
+    context = ts.context_from(new_context(preset).serialize(**_SAVE_PARAMETERS))
+    if context.has_secret_key() or context.has_public_key():
+        raise RuntimeError("this TenSEAL keeps keys that were not to be saved")
     return context
 
 
