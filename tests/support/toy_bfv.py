@@ -10,7 +10,8 @@ import secrets
 
 import numpy as np
 
-from fedmeta_crypto.errors import BadMessage, KeyInReach, WrongKey
+from fedmeta_crypto.errors import BadMessage
+from fedmeta_crypto.homomorphic.errors import KeyInReach, WrongKey
 from fedmeta_crypto.wire import DECRYPTOR
 
 T44 = 17592186028033  # the largest prime of 44 bits that is 1 modulo 8192 is not needed: slots are coefficients

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import BadSelection
+from fedmeta_crypto.homomorphic.errors import BadSelection
 from fedmeta_crypto.homomorphic.trust import TrustModel
 from fedmeta_crypto.ring import Residues
 from fedmeta_crypto.secagg.parameters import MAX_LENGTH

@@ -17,7 +17,8 @@ from typing import Never, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import BadSelection, Truncated, WrongSelection
+from fedmeta_crypto.errors import Truncated
+from fedmeta_crypto.homomorphic.errors import BadSelection, WrongSelection
 from fedmeta_crypto.homomorphic.parcel import PARCEL_BYTES, attachment_digest, is_parcel
 from fedmeta_crypto.homomorphic.selection import Leakage, Selection
 from fedmeta_crypto.homomorphic.trust import TrustModel

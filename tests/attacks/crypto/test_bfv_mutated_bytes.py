@@ -10,7 +10,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from fedmeta_crypto.errors import LocalProtocolError, NoiseSpent, PeerProtocolError
+from fedmeta_crypto.errors import LocalProtocolError, PeerProtocolError
+from fedmeta_crypto.homomorphic.errors import NoiseSpent
 from fedmeta_crypto.homomorphic.seal.cipher import TensealBfv
 from fedmeta_crypto.homomorphic.seal.presets import BFV_4096
 from fedmeta_crypto.homomorphic.seal.process import NativeProcess

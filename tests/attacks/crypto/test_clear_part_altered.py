@@ -7,7 +7,8 @@ from crypto_rounds import sum_of
 from selective_rounds import SelectiveRehearsal, SelectiveSplitRehearsal, selection_of
 
 from fedmeta_crypto import Phase, ProtocolError
-from fedmeta_crypto.errors import Repeated, WrongSelection
+from fedmeta_crypto.errors import Repeated
+from fedmeta_crypto.homomorphic.errors import WrongSelection
 from fedmeta_crypto.homomorphic.selection import Selection
 from fedmeta_crypto.homomorphic.selective import SELECTIVE_BYTES, SelectiveClient, SelectiveServer
 from fedmeta_crypto.ring import wire_bytes

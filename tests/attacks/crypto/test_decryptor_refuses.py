@@ -10,21 +10,23 @@ from fedmeta_crypto.errors import (
     BadMessage,
     BadSignature,
     Equivocation,
-    KeySpent,
-    LoneCiphertext,
-    OtherSubset,
     OutOfOrder,
     PlanRefused,
     ProtocolError,
     Repeated,
-    RepeatedRound,
-    SecondSubset,
     Stranger,
     Unexpected,
     UnsafeSurvivors,
+    WrongSession,
+)
+from fedmeta_crypto.homomorphic.errors import (
+    KeySpent,
+    LoneCiphertext,
+    OtherSubset,
+    RepeatedRound,
+    SecondSubset,
     WrongAttachment,
     WrongKey,
-    WrongSession,
 )
 from fedmeta_crypto.homomorphic.parcel import Parcel
 from fedmeta_crypto.homomorphic.split.decryptor import Decryptor, DecryptorPhase

@@ -10,7 +10,7 @@ import pytest
 from lattice_rounds import LatticeRehearsal
 from scipy import stats
 
-from fedmeta_crypto.errors import DecryptionFailed
+from fedmeta_crypto.homomorphic.errors import DecryptionFailed
 from fedmeta_crypto.homomorphic.parcel import Parcel, attachment_digest
 from fedmeta_crypto.homomorphic.rlwe.product import Multiplier
 from fedmeta_crypto.homomorphic.rlwe.scheme import public_blocks

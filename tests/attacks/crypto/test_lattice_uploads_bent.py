@@ -11,17 +11,15 @@ from lattice_rounds import LatticeRehearsal
 from fedmeta_crypto.errors import (
     BadMessage,
     BadSignature,
-    DecryptionFailed,
-    NoCiphertext,
     Oversized,
     PeerProtocolError,
     Repeated,
     SpoofedSender,
     Stranger,
     Truncated,
-    WrongAttachment,
     WrongSession,
 )
+from fedmeta_crypto.homomorphic.errors import DecryptionFailed, NoCiphertext, WrongAttachment
 from fedmeta_crypto.homomorphic.parcel import PARCEL_BYTES, Parcel
 
 

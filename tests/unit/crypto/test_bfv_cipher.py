@@ -10,17 +10,8 @@ import struct
 import numpy as np
 import pytest
 
-from fedmeta_crypto.errors import (
-    BadMessage,
-    KeySpent,
-    NativeProcessDied,
-    NativeRefusal,
-    NoiseSpent,
-    OutOfRing,
-    Oversized,
-    Truncated,
-    WrongKey,
-)
+from fedmeta_crypto.errors import BadMessage, OutOfRing, Oversized, Truncated
+from fedmeta_crypto.homomorphic.errors import KeySpent, NativeProcessDied, NativeRefusal, NoiseSpent, WrongKey
 from fedmeta_crypto.homomorphic.seal.cipher import TensealBfv
 from fedmeta_crypto.homomorphic.seal.coefficients import pack, unpack
 from fedmeta_crypto.homomorphic.seal.presets import BFV_4096

@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from fedmeta_crypto.errors import KeySpent, OutOfRing, Oversized, PlanRefused, Truncated, WrongKey
+from fedmeta_crypto.errors import OutOfRing, Oversized, PlanRefused, Truncated
+from fedmeta_crypto.homomorphic.errors import KeySpent, WrongKey
 from fedmeta_crypto.homomorphic.seal.ckks import CkksSecret, RealSums
 from fedmeta_crypto.homomorphic.seal.presets import CKKS_4096
 from fedmeta_crypto.homomorphic.trust import TrustModel

@@ -9,11 +9,12 @@ import pytest
 
 import fedmeta_crypto
 from fedmeta_crypto import LocalProtocolError, PeerProtocolError, ProtocolError, TooFewSurvivors, errors
+from fedmeta_crypto.homomorphic import errors as homomorphic_errors
 
 ABSTRACT = (ProtocolError, LocalProtocolError, PeerProtocolError)
 KINDS = [
     kind
-    for kind in vars(errors).values()
+    for kind in (vars(errors) | vars(homomorphic_errors)).values()
     if isinstance(kind, type) and issubclass(kind, ProtocolError) and kind not in ABSTRACT
 ]
 

@@ -8,7 +8,8 @@ import pytest
 from crypto_rounds import Rehearsal, signed_plan
 from selective_rounds import SelectiveRehearsal, selection_of
 
-from fedmeta_crypto.errors import BadSelection, MaskReuse, OutOfOrder, OutOfRing, WrongLength
+from fedmeta_crypto.errors import MaskReuse, OutOfOrder, OutOfRing, WrongLength
+from fedmeta_crypto.homomorphic.errors import BadSelection
 from fedmeta_crypto.homomorphic.selection import Selection
 from fedmeta_crypto.homomorphic.selective import SelectiveClient, SelectiveServer
 from fedmeta_crypto.homomorphic.trust import TrustModel

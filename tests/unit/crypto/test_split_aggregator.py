@@ -14,9 +14,6 @@ from fedmeta_crypto import SERVER, Phase
 from fedmeta_crypto.errors import (
     BadMessage,
     BadSignature,
-    DecryptorSilent,
-    KeyInReach,
-    NoCiphertext,
     OutOfOrder,
     Oversized,
     PlanRefused,
@@ -25,11 +22,16 @@ from fedmeta_crypto.errors import (
     Stranger,
     Truncated,
     Unexpected,
+    WrongRound,
+    WrongSession,
+)
+from fedmeta_crypto.homomorphic.errors import (
+    DecryptorSilent,
+    KeyInReach,
+    NoCiphertext,
     WrongAttachment,
     WrongKey,
     WrongOpening,
-    WrongRound,
-    WrongSession,
 )
 from fedmeta_crypto.homomorphic.parcel import Parcel
 from fedmeta_crypto.homomorphic.split import messages

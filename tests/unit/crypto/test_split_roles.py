@@ -21,11 +21,11 @@ from fedmeta_crypto.errors import (
     PlanRefused,
     ProtocolError,
     Truncated,
-    WrongKey,
     WrongLength,
     WrongRound,
     WrongSession,
 )
+from fedmeta_crypto.homomorphic.errors import WrongKey
 from fedmeta_crypto.homomorphic.split.aggregator import AddingServer
 from fedmeta_crypto.homomorphic.split.client import EncryptingClient
 from fedmeta_crypto.homomorphic.split.messages import Kind, announcement

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import DecryptionFailed
+from fedmeta_crypto.homomorphic.errors import DecryptionFailed
 from fedmeta_crypto.homomorphic.rlwe.gaussian import sample
 from fedmeta_crypto.homomorphic.rlwe.presets import RlweScheme
 from fedmeta_crypto.homomorphic.rlwe.product import Coefficients, Multiplier

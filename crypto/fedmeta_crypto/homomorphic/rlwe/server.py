@@ -6,7 +6,8 @@ from typing import Never
 
 import numpy as np
 
-from fedmeta_crypto.errors import BadMessage, DecryptionFailed, NoCiphertext, Truncated, WrongAttachment
+from fedmeta_crypto.errors import BadMessage, Truncated
+from fedmeta_crypto.homomorphic.errors import DecryptionFailed, NoCiphertext, WrongAttachment
 from fedmeta_crypto.homomorphic.parcel import Parcel, attachment_digest, is_parcel
 from fedmeta_crypto.homomorphic.rlwe.client import check_round
 from fedmeta_crypto.homomorphic.rlwe.presets import RlweScheme

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedmeta_crypto.errors import BadMessage, KeySpent, NativeRefusal, NoiseSpent, PeerProtocolError, WrongKey
+from fedmeta_crypto.errors import BadMessage, PeerProtocolError
+from fedmeta_crypto.homomorphic.errors import KeySpent, NativeRefusal, NoiseSpent, WrongKey
 from fedmeta_crypto.homomorphic.seal.coefficients import checked, pack, packed_bytes
 from fedmeta_crypto.homomorphic.seal.presets import BFV_4096, BfvPreset
 from fedmeta_crypto.homomorphic.seal.process import DEFAULT_MEMORY, DEFAULT_SECONDS, NativeProcess, meaning

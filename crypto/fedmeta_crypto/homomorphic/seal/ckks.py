@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import KeySpent, OutOfRing, PeerProtocolError, PlanRefused, WrongKey
+from fedmeta_crypto.errors import OutOfRing, PeerProtocolError, PlanRefused
+from fedmeta_crypto.homomorphic.errors import KeySpent, WrongKey
 from fedmeta_crypto.homomorphic.seal.coefficients import checked, pack, packed_bytes
 from fedmeta_crypto.homomorphic.seal.presets import CKKS_4096
 from fedmeta_crypto.homomorphic.seal.process import DEFAULT_SECONDS, NativeProcess

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 
-from fedmeta_crypto.errors import NativeProcessDied, NativeRefusal
+from fedmeta_crypto.homomorphic.errors import NativeProcessDied, NativeRefusal
 from fedmeta_crypto.homomorphic.seal.child import read_frame, write_frame
 
 DEFAULT_MEMORY = 2 << 30

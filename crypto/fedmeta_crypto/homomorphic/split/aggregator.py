@@ -24,16 +24,8 @@ from typing import Never
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import (
-    DecryptorSilent,
-    KeyInReach,
-    NoCiphertext,
-    OutOfOrder,
-    PlanRefused,
-    Repeated,
-    Stranger,
-    Unexpected,
-)
+from fedmeta_crypto.errors import OutOfOrder, PlanRefused, Repeated, Stranger, Unexpected
+from fedmeta_crypto.homomorphic.errors import DecryptorSilent, KeyInReach, NoCiphertext
 from fedmeta_crypto.homomorphic.parcel import is_parcel
 from fedmeta_crypto.homomorphic.split.client import offered_key
 from fedmeta_crypto.homomorphic.split.evidence import read_upload

@@ -8,7 +8,8 @@ from typing import Never
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import PlanRefused, WrongKey
+from fedmeta_crypto.errors import PlanRefused
+from fedmeta_crypto.homomorphic.errors import WrongKey
 from fedmeta_crypto.homomorphic.parcel import Parcel, attachment_digest
 from fedmeta_crypto.homomorphic.split.messages import (
     Kind,

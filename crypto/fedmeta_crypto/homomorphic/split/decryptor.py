@@ -17,18 +17,13 @@ Source: proofs of the two attacks on a split without masks in `tests/attacks/cry
 import enum
 from typing import Never
 
-from fedmeta_crypto.errors import (
-    BadMessage,
-    Equivocation,
+from fedmeta_crypto.errors import BadMessage, Equivocation, OutOfOrder, PlanRefused, Repeated, Unexpected
+from fedmeta_crypto.homomorphic.errors import (
     KeySpent,
     LoneCiphertext,
     OtherSubset,
-    OutOfOrder,
-    PlanRefused,
-    Repeated,
     RepeatedRound,
     SecondSubset,
-    Unexpected,
     WrongKey,
 )
 from fedmeta_crypto.homomorphic.parcel import is_parcel

@@ -3,7 +3,8 @@
 
 from typing import NamedTuple
 
-from fedmeta_crypto.errors import NoCiphertext, Stranger, WrongAttachment
+from fedmeta_crypto.errors import Stranger
+from fedmeta_crypto.homomorphic.errors import NoCiphertext, WrongAttachment
 from fedmeta_crypto.homomorphic.parcel import Parcel, attachment_digest
 from fedmeta_crypto.homomorphic.split.messages import round_digest
 from fedmeta_crypto.homomorphic.split.scheme import INPUT_BYTES, SplitScheme

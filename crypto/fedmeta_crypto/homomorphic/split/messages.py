@@ -24,16 +24,8 @@ from typing import Self
 
 import numpy as np
 
-from fedmeta_crypto.errors import (
-    BadMessage,
-    BadSignature,
-    Oversized,
-    Truncated,
-    WrongKey,
-    WrongOpening,
-    WrongRound,
-    WrongSession,
-)
+from fedmeta_crypto.errors import BadMessage, BadSignature, Oversized, Truncated, WrongRound, WrongSession
+from fedmeta_crypto.homomorphic.errors import WrongKey, WrongOpening
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.keys import DIGEST_BYTES
 from fedmeta_crypto.modular import Words

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto.errors import KeySpent, LoneCiphertext
+from fedmeta_crypto.homomorphic.errors import KeySpent, LoneCiphertext
 from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
 from fedmeta_crypto.homomorphic.trust import TrustModel
 from fedmeta_crypto.ring import checked_copy
