@@ -46,6 +46,7 @@ def behaviour_of(schedule: Schedule) -> dict[str, Json]:
         "planned_survivors": schedule.planned_survivors,
         "step": decimal(schedule.encoding.step),
         "scale": None if schedule.scale is None else decimal(schedule.scale),
+        "modulus_bits": schedule.encoding.modulus_bits,  # as it counts, stated or not
         "codebook": schedule.codebook_hash.hex(),
         "architecture": None if schedule.network is None else schedule.network.hex(),
         "inner": [
@@ -63,6 +64,8 @@ def behaviour_of(schedule: Schedule) -> dict[str, Json]:
             "honest_scale": decimal(schedule.surplus.honest_scale),
             "scales": [decimal(scale) for scale in schedule.surplus.scales],
         }
+    if schedule.scheme is not None:
+        body["scheme"] = schedule.scheme.digest.hex()
     if schedule.layers:
         body["layers"] = list(schedule.layers)
     return body

@@ -22,6 +22,7 @@
     ├── a source        SFM-125 to 127  that `check` cannot read, is too large or broken (check.sources)
     ├── TrainingRefused SFM-146 training or evaluation that has no finite result, or cannot begin
     ├── BaselineRefused SFM-147 a setting of a baseline
+    ├── AggregationRefused SFM-148 a way to add uploads that no run keeps, or that does not fit the plan
     └── an attack       SFM-128, 129    that a run or a plan does not lend itself to (attacks.target, attacks.planned)
 
 
@@ -151,6 +152,12 @@ class BaselineRefused(UserError):
     """A setting of a baseline that is out of range."""
 
     code = "SFM-147"
+
+
+class AggregationRefused(UserError):
+    """A way to add uploads that this release runs nowhere, or whose preset does not fit sites, bits and length."""
+
+    code = "SFM-148"
 
 
 class DataRefused(UserError):

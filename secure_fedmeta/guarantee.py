@@ -51,7 +51,7 @@ def rounding_line(schedule: Schedule) -> str:
     if schedule.scale is None or schedule.rounding_cost <= ROUNDING_COST * (1 + 2.0**-40):
         return ""
     return (
-        f"rounding to steps of {schedule.encoding.step:.3g}, so that the sum fits {schedule.plan.modulus_bits} bits, "
+        f"rounding to steps of {schedule.encoding.step:.3g}, so that the sum fits {schedule.encoding.modulus_bits} bits, "
         f"raises sensitivity and noise by {math.ceil(schedule.rounding_cost * 1e4) / 100:.2f} %"
     )
 
@@ -75,7 +75,32 @@ def protocol_line(schedule: Schedule) -> str:
     numbers += f", n_min={hiding.min_survivors}, h={hiding.floor_honest}"
     if schedule.surplus is not None:
         numbers += f", surplus={schedule.surplus_parts}"
-    return f"SFM-SecAgg/1 {hiding.name}, {hiding.graph_name}, {numbers}"
+    numbers = f"SFM-SecAgg/1 {hiding.name}, {hiding.graph_name}, {numbers}"
+    if hiding.trust is None:
+        return numbers
+    return f"{hiding.aggregation} ({hiding.trust.value}), ring 2^{schedule.encoding.modulus_bits}, beside {numbers}"
+
+
+def encryption_line(schedule: Schedule) -> str:
+    """How uploads are encrypted, who could decrypt what, and on which problem that rests; empty without encryption.
+
+    Example:
+        >>> from .plan import Plan
+        >>> from .schedule import make_schedule
+        >>> print(encryption_line(make_schedule(Plan(aggregation="rlwe32"), clients=10, dimension=3)))
+        rlwe32, trust model "threshold": Nobody holds a key that opens a single upload; ...
+        >>> encryption_line(make_schedule(Plan(), clients=10, dimension=3))
+        ''
+    """
+    scheme, trust = schedule.scheme, schedule.hiding.trust
+    if scheme is None or trust is None:
+        return ""
+    preset = scheme.preset
+    return (
+        f'{schedule.hiding.aggregation}, trust model "{trust.value}": {trust.who_could_read} It rests on Ring-LWE with '
+        f"N = {preset.degree} and q = 2^{preset.modulus_bits}, {preset.security_bits} bits by the Homomorphic "
+        "Encryption Standard's table."
+    )
 
 
 def downgrade_line(schedule: Schedule) -> str:
@@ -138,6 +163,8 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
     )
     if not schedule.masked:
         return sentence
+    if encrypted := encryption_line(schedule):
+        sentence += f" Uploads travel encrypted by {encrypted}"
     if schedule.surplus is not None:
         told = "proof of" if hiding.signed else "the server's word on"
         sentence += (

@@ -6,15 +6,17 @@ A server and each of its sites work this out from their own plan, never from an 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedmeta_crypto import ClientPolicy, Strength
 from fedmeta_crypto.errors import PlanRefused
 from fedmeta_crypto.graph import GraphParameters
+from fedmeta_crypto.homomorphic.trust import TrustModel
 from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.secagg.parameters import majority
 from fedmeta_privacy.errors import PlanError
 
+from .aggregation import SUM_ONLY, check_word, trust_of
 from .plan import Plan
 
 STRENGTHS = {
@@ -34,14 +36,24 @@ class Hiding:
         graph: k, t, A and D.
         clients: n.
         colluders: c, sites whose noise is not counted; A under signatures.
-        masked: False where the server sees each upload.
+        aggregation: the plan's word for how uploads are added.
     """
 
     strength: Strength
     graph: GraphParameters
     clients: int
     colluders: int
-    masked: bool = True
+    aggregation: str = "mask"
+
+    @property
+    def masked(self) -> bool:
+        """Whether the server sees sums alone; False where it sees each upload."""
+        return self.aggregation in SUM_ONLY
+
+    @property
+    def trust(self) -> TrustModel | None:
+        """Who could decrypt what; None where nothing is encrypted."""
+        return trust_of(self.aggregation)
 
     @property
     def name(self) -> str:
@@ -106,18 +118,19 @@ class Hiding:
         self,
         plan: Plan,
         *,
+        length: int,
         dimension: int,
         last_round: int,
         seen_sessions: frozenset[bytes] = frozenset(),
         people: AllowList | None = None,
         surplus: int = 0,
     ) -> ClientPolicy:
-        """What a site accepts of an announcement."""
+        """What a site accepts of an announcement: `length` words under masks, a model of `dimension` numbers."""
         return _policy(
             plan,
             self.strength,
             min_cohort=self.clients,
-            max_length=dimension,
+            max_length=length,
             max_body_bytes=8 * dimension,
             last_round=last_round,
             seen_sessions=seen_sessions,
@@ -134,21 +147,27 @@ def hiding_for(plan: Plan, clients: int) -> Hiding:
 
     Raises:
         PlanError: no round of so many clients withstands what the plan assumes; the reason is in the text.
+        AggregationRefused: no run keeps the plan's word for how uploads are added.
 
     Example:
         >>> hiding = hiding_for(Plan(), 10)
         >>> hiding.graph, hiding.min_survivors, hiding.floor_honest
         (GraphParameters(neighbours=9, threshold=6, corrupt=1, dropped=1), 9, 8)
     """
+    check_word(plan.aggregation)
     strength, stated = STRENGTHS[plan.strength], plan.colluders or 0
     if stated >= clients:
         raise PlanError(f"{stated} colluders among {clients} sites", "leave at least one honest site")
     if plan.aggregation == "none":
-        return Hiding(Strength.SEMI_HONEST, GraphParameters(clients - 1, 1, 0, clients - 2), clients, stated, False)
+        return Hiding(Strength.SEMI_HONEST, GraphParameters(clients - 1, 1, 0, clients - 2), clients, stated, "none")
     if clients < FEWEST_CLIENTS:
         raise PlanError(f"{clients} sites: a sum of two shows each the other's upload", "use at least 3 sites")
-    if strength.signed:
-        return _signed(plan, strength, clients)
+    made = _signed(plan, strength, clients) if strength.signed else _unsigned(plan, strength, clients)
+    return replace(made, aggregation=plan.aggregation)
+
+
+def _unsigned(plan: Plan, strength: Strength, clients: int) -> Hiding:
+    stated = plan.colluders or 0
     graph = _graph(plan, strength, clients)
     if graph.neighbours == clients - 1:
         graph = _majority(plan, clients)

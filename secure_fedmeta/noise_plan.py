@@ -24,6 +24,7 @@ from fedmeta_privacy.noise import REACH_IN_SCALES
 from fedmeta_privacy.rounding import ConditionalRounding, require_client_zero_out, rounded_norm_bound
 from fedmeta_privacy.surplus import SurplusNoise, surplus_noise
 
+from .aggregation import ring_bits
 from .hiding import Hiding
 from .mechanism import encodings, rounding_cost
 from .plan import Plan
@@ -117,13 +118,14 @@ def plan_noise(
         EncodingOverflow: the sum could leave the ring at every step whose rounding costs 10 % at most.
     """
     removable = plan.dropout_noise == "surplus" and plan.epsilon is not None
+    bits = ring_bits(plan.aggregation, clients=hiding.clients, dimension=dimension, stated=plan.modulus_bits)
     if removable:
         _check_removable(hiding)
     # In each sum a site's noise is one draw, or one for its base and one for each part.
     draws = hiding.clients * (1 + hiding.graph.dropped) if removable else hiding.clients
     refusal: PlanError | SurplusRefused | EncodingOverflow | None = None
     tried = ""
-    for encoding in _tried(plan, sensitivity, dimension):
+    for encoding in _tried(plan, sensitivity, dimension, bits):
         moved = math.inf
         try:
             rounding, moved = _rounded(plan, encoding, sensitivity)
@@ -144,10 +146,10 @@ def plan_noise(
     raise refusal or PlanError("no encoding step fits", "use fewer rounds or a larger epsilon")
 
 
-def _tried(plan: Plan, sensitivity: float, dimension: int) -> Iterator[IntegerEncoding]:
+def _tried(plan: Plan, sensitivity: float, dimension: int, bits: int) -> Iterator[IntegerEncoding]:
     """Encodings from fine to coarse."""
     if plan.rounding == "nearest":
-        return encodings(sensitivity, dimension, plan.modulus_bits)
+        return encodings(sensitivity, dimension, bits)
     require_client_zero_out(Unit(plan.unit), Adjacency(plan.adjacency))
     if plan.epsilon is None:
         raise PlanError("conditional rounding without noise saves nothing", "use rounding=nearest, or an epsilon")
@@ -155,7 +157,7 @@ def _tried(plan: Plan, sensitivity: float, dimension: int) -> Iterator[IntegerEn
     def moved(encoding: IntegerEncoding) -> float:
         return rounded_norm_bound(sensitivity / encoding.step, dimension)
 
-    return encodings(sensitivity, dimension, plan.modulus_bits, moved=moved)
+    return encodings(sensitivity, dimension, bits, moved=moved)
 
 
 def _rounded(plan: Plan, encoding: IntegerEncoding, sensitivity: float) -> tuple[ConditionalRounding | None, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from .aggregation import Aggregation
 from .errors import FileError, SettingError
 
 
@@ -30,7 +31,9 @@ class Plan(BaseModel):
     Hiding: `strength` says what the protocol withstands; `corrupt_fraction` and `colluders` how many sites may work
     with the server (A is the larger one; at semi-honest `colluders` alone counts, 0 unless stated);
     `dropout_fraction` how many may fall silent (default: a tenth, or `dropout` if that is more). `threshold` t is for
-    strength semi-honest alone (default: the smallest with 2t > n). `aggregation` "none" hides nothing, for comparison.
+    strength semi-honest alone (default: the smallest with 2t > n). `aggregation` "mask" adds under masks, "rlwe32"
+    and "rlwe64" lattice ciphertexts whose key only exists as a sum (`aggregation`), both exactly and with the server
+    seeing sums alone; "none" hides nothing, for comparison. `modulus_bits`: the sum's ring (default: what fits).
     Claim: `unit`, `adjacency` and `mode` (`fedmeta_privacy.claims`); `task_slots` persons a site may register (unit
     task), `inner_clip` and `hessian_clip` of the noisy adaptation (mode noisy-inner, where algorithm maml means second
     order with private Hessian products).
@@ -80,7 +83,7 @@ class Plan(BaseModel):
     algorithm: Literal["maml", "fomaml", "anil", "meta-sgd", "reptile", "per-fedavg", "imaml", "fedavg"] = "maml"
     loss: Literal["logistic", "cross-entropy", "squared"] = "logistic"
     classes: int = Field(2, ge=2, le=1000)
-    aggregation: Literal["mask", "none"] = "mask"
+    aggregation: Aggregation = "mask"
     strength: Literal["malicious", "semi-malicious", "semi-honest"] = "malicious"
     clients: int = Field(10, ge=2, le=2000)
     corrupt_fraction: float = Field(0.1, ge=0, lt=1)
@@ -89,7 +92,7 @@ class Plan(BaseModel):
     threshold: int | None = Field(None, ge=1)
     planned_survivors: int | None = Field(None, ge=1)
     dropout_noise: Literal["over-provision", "surplus"] = "over-provision"
-    modulus_bits: int = Field(32, ge=8, le=32)
+    modulus_bits: int | None = Field(None, ge=8, le=32)
 
     row_bound: float = Field(1.0, gt=0, le=1e3)
     clip_norm: float = Field(0.3, gt=0)

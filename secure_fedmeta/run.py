@@ -314,7 +314,9 @@ def _finish(run: Run, simulation: Simulation) -> None:
 
 def _opening(schedule: Schedule, allow_list: str | None, nonce: bytes) -> dict[str, Json]:
     """`nonce` makes the first line, and so every head of the chain, this run's alone."""
-    return {
+    trust = schedule.hiding.trust
+    encrypted: dict[str, Json] = {} if trust is None else {"trust": f"{trust.value}: {trust.who_could_read}"}
+    return encrypted | {
         "run": nonce.hex(),
         "software": f"secure-fedmeta {__version__}",
         "behaviour": schedule.behaviour(),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fedmeta_crypto.homomorphic.rlwe import RlweScheme
 from fedmeta_privacy import gdp
 from fedmeta_privacy.calibration import Release
 from fedmeta_privacy.clipping import Clipping
@@ -25,6 +26,7 @@ from fedmeta_privacy.ledger import Json, canonical
 from fedmeta_privacy.sensitivity import RoleSensitivity
 from fedmeta_privacy.surplus import SurplusNoise
 
+from .aggregation import ring_bits, scheme_of
 from .behaviour import behaviour_of
 from .clip_plan import clipping_of, largest_of_row
 from .hiding import Hiding, hiding_for
@@ -53,6 +55,8 @@ class Schedule:
         architecture: the network; None for the closed-form models, and for an auditor, who has its digest alone.
         network: SHA-256 of the network's description; None for the closed-form models.
         layers: lengths of the named parts of what is learned, where they are clipped one by one; else ().
+        scheme: the encryption that uploads travel in beside their masks; None where they are masked alone, or not at
+            all.
         behaviour_digest: SHA-256 of all settings that change what a client sends or what it means.
     """
 
@@ -68,6 +72,7 @@ class Schedule:
     architecture: Architecture | None = None
     network: bytes | None = None
     layers: tuple[int, ...] = ()
+    scheme: RlweScheme | None = field(default=None, repr=False)
     behaviour_digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +107,16 @@ class Schedule:
     def length(self) -> int:
         """Coordinates of an upload: the model's, and with adaptive clipping a count."""
         return self.encoding.dimension
+
+    @property
+    def session_length(self) -> int:
+        """Words that a round masks: of the upload, or of the secret that an encrypted upload is under."""
+        return self.length if self.scheme is None else self.scheme.session_length
+
+    @property
+    def session_modulus_bits(self) -> int:
+        """Ring of a round's masks, in bits."""
+        return self.encoding.modulus_bits if self.scheme is None else self.scheme.session_modulus_bits
 
     @property
     def rounding_cost(self) -> float:
@@ -254,6 +269,7 @@ def make_schedule(
         UnsupportedClaim, UnprovedAdaptation: unit, adjacency, mode or adaptation that nothing is proved for.
         AlgorithmRefused: settings of the algorithm that do not go together, or do not fit the network.
         EncodingOverflow: the sum could leave the ring.
+        AggregationRefused: nothing in this release adds uploads in the plan's way, or not so many of them.
 
     Example:
         >>> schedule = make_schedule(Plan(rounds=40), clients=10, dimension=31)
@@ -286,6 +302,9 @@ def make_schedule(
             "use algorithm fomaml, or over-provision",
         )
     survivors = _planned_survivors(plan, hiding)
+    length = dimension + rule.extra_coordinates
+    bits = ring_bits(plan.aggregation, clients=clients, dimension=length, stated=plan.modulus_bits)
+    scheme = scheme_of(plan.aggregation, clients=clients, bits=bits, dimension=length)
     bounded = plan.mode == "bounded-glm" and not plan.one_role
     largest = plan.unit_slots * (sensitivity.query if bounded else largest_of_row(rule))
     noise = plan_noise(
@@ -293,7 +312,7 @@ def make_schedule(
         hiding,
         sensitivity=sensitivity.worst,
         largest=largest,
-        dimension=dimension + rule.extra_coordinates,
+        dimension=length,
         inner=sum(count for count, _ in inner_counts(plan)),
         planned=hiding.honest(survivors) if shared else 1,
         floor=hiding.floor_honest if shared else 1,
@@ -319,6 +338,7 @@ def make_schedule(
         architecture=architecture,
         network=network,
         layers=layers,
+        scheme=scheme,
     )
 
 

@@ -60,9 +60,9 @@ def audit_plan(plan: Plan, *, trials: int = TRIALS, rounds: int = ROUNDS) -> Pla
     Raises:
         NothingToAudit: the plan adds no noise, is reproducible, or does not mask.
     """
-    if plan.epsilon is None or plan.insecure_reproducible or plan.aggregation != "mask":
+    if plan.epsilon is None or plan.insecure_reproducible or plan.aggregation not in SUM_ONLY:
         raise NothingToAudit(
-            "the plan makes no claim for a masked sum", "plan", "audit a plan with an epsilon, masks and fresh keys"
+            "the plan makes no claim for a sum alone", "plan", "audit a plan with an epsilon, masks and fresh keys"
         )
     claim = gdp.epsilon_bounds(gdp.mu_for(plan.epsilon, plan.delta), DELTA)[0]
     clients, silent = min(max(plan.clients, 3), MOST_CLIENTS), min(plan.dropout, 0.3)

@@ -21,7 +21,7 @@ _CHECK = "statements"
 # fmt: off
 _RUN = {
     "run", "software", "behaviour", "seed", "unit", "adjacency", "mode", "protocol", "allow_list", "sensitivity",
-    "budget_shift", "at",
+    "budget_shift", "trust", "at",
 }
 _ROUND = {
     "session", "agreed", "behaviour", "terms", "cohort", "asked", "answered", "survivors", "votes", "aborted",
@@ -56,8 +56,9 @@ def check_ends(lines: list[Line], schedule: Schedule, spent: Spent, found: Findi
 
 
 def _opening(schedule: Schedule) -> dict[str, Json]:
-    plan = schedule.plan
+    plan, trust = schedule.plan, schedule.hiding.trust
     return {
+        "trust": None if trust is None else f"{trust.value}: {trust.who_could_read}",
         "unit": plan.unit,
         "adjacency": plan.adjacency,
         "mode": plan.mode,

@@ -68,6 +68,7 @@ def _schedule(pilot: str, settings: dict[str, Any], where: str) -> tuple[Plan, s
     """The plan, and why no schedule can be made of it."""
     from fedmeta_privacy.errors import PrivacyError
 
+    from ..errors import AggregationRefused
     from ..pilots.hospital import plan_with, schedule_for
 
     plan = plan_with(settings, where=where) if pilot in PILOTS else Plan.make(settings, where=where)
@@ -75,6 +76,6 @@ def _schedule(pilot: str, settings: dict[str, Any], where: str) -> tuple[Plan, s
         return plan, None
     try:
         schedule_for(plan)
-    except PrivacyError as error:
+    except (PrivacyError, AggregationRefused) as error:
         return plan, error.what
     return plan, None

@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .._version import __version__
-from ..guarantee import downgrade_line, rounding_line, show
+from ..aggregation import SUM_ONLY
+from ..guarantee import downgrade_line, encryption_line, rounding_line, show
 from .epsilon import Format
 from .live import RoundLog
 
@@ -86,7 +87,7 @@ def run_name(plan: Plan) -> str:
     algorithm = plan.algorithm.upper()
     if plan.epsilon is None or plan.insecure_reproducible:
         return f"this run: {algorithm}, no privacy"
-    view = "sum only" if plan.aggregation == "mask" else "each upload"
+    view = "sum only" if plan.aggregation in SUM_ONLY else "each upload"
     return f"this run: {algorithm}, epsilon {plan.epsilon:g}, {view}"
 
 
@@ -100,8 +101,10 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
         "sites": f"{n} member hospitals, 2 unseen ones; unit of privacy: one patient in a registered slot",
         "learning": f"{plan.algorithm.upper()}, logistic regression, {schedule.dimension} parameters, "
         f"{plan.inner_steps} inner step(s), {slots}",
-        "hiding": f"{_hidden(schedule)}; ring 2^{plan.modulus_bits}",
+        "hiding": f"{_hidden(schedule)}; ring 2^{schedule.encoding.modulus_bits}",
     }
+    if encrypted := encryption_line(schedule):
+        said["encrypted"] = encrypted
     if schedule.masked:
         said["against"] = _against(schedule)
     if downgrade := downgrade_line(schedule):

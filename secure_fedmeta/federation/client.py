@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto import ClientSession, Entropy, Keystream, Step
+from fedmeta_crypto import Entropy, Keystream, Step
 from fedmeta_crypto.errors import OutOfOrder, PlanRefused
 from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
 from fedmeta_privacy.budget import GdpFilter
@@ -25,6 +25,7 @@ from . import plain
 from .contribution import Data, check_data, contribution_of, release_of
 from .identities import Credentials
 from .model import announced_from_bytes, model_digest
+from .sessions import ClientSide, client_side
 from .statements import COMMITMENT_BYTES
 from .surplus import own_parts
 from .witness import Head, Witness
@@ -83,7 +84,7 @@ class SiteClient:
         self._entropy = entropy
         self._witness = Witness(schedule, client_id, heads, begun)
         self._stopped: JournalRolledBack | None = None
-        self._session: ClientSession | None = None
+        self._session: ClientSide | None = None
         self._theta: NDArray[np.float64] | None = None
         self._release = release_of(schedule)
         # The newest round seen, charged or not: a replayed announcement is refused.
@@ -121,6 +122,7 @@ class SiteClient:
         own = self._credentials
         policy = schedule.hiding.policy(
             schedule.plan,
+            length=schedule.session_length,
             dimension=schedule.length,
             last_round=self._last_round,
             seen_sessions=self._seen_sessions,
@@ -128,15 +130,16 @@ class SiteClient:
             surplus=schedule.surplus_parts,
         )
         identity = None if own is None else own.identity
-        session = ClientSession(
-            message, client_id=self.client_id, policy=policy, identity=identity, entropy=self._entropy
+        session = client_side(
+            schedule, message, client_id=self.client_id, policy=policy, identity=identity, entropy=self._entropy
         )
         parameters = session.parameters
         rule = schedule.clipping
         adaptive = isinstance(rule, AdaptiveClip)
         theta, clip_norm = announced_from_bytes(parameters.body, schedule.dimension, adaptive=adaptive)
         stated = (parameters.length, parameters.modulus_bits, len(parameters.cohort), parameters.threshold)
-        expected = (schedule.length, schedule.encoding.modulus_bits, schedule.clients, schedule.threshold)
+        ring = schedule.session_modulus_bits
+        expected = (schedule.session_length, ring, schedule.clients, schedule.threshold)
         if stated != expected or parameters.behaviour_hash != schedule.behaviour_hash(parameters.body):
             raise PlanRefused(
                 f"round {parameters.round} was announced for another plan, codebook or model",
@@ -170,7 +173,7 @@ class SiteClient:
             self._witness.clipped_to(clip_norm)
         return session.advertise_keys() if schedule.masked else self._upload(session)
 
-    def _upload(self, session: ClientSession, seeds: tuple[bytes, ...] = ()) -> Step:
+    def _upload(self, session: ClientSide, seeds: tuple[bytes, ...] = ()) -> Step:
         """Charge the round's floor, then release: the charge is in `persist`, ahead of the upload in `send`."""
         schedule = self._schedule
         theta, self._theta = self._theta, None
@@ -213,7 +216,7 @@ class SiteClient:
         line = self.budget.settle(round=self._session.parameters.round, shift=shift)
         return replace(step, persist=(*step.persist, line) if line else step.persist)
 
-    def _countersign(self, session: ClientSession, event: RecordShown) -> Step:
+    def _countersign(self, session: ClientSide, event: RecordShown) -> Step:
         """Sign the round's line if it agrees with all that this site knows; its head is kept first."""
         try:
             head = self._witness.check(event.record, agreed=event.survivors_digest, spent=self.budget.spent)

@@ -54,7 +54,10 @@ class Conduct:
         return taken
 
     def refused(self, message: bytes, error: PeerProtocolError, parameters: RoundParameters, session: bytes) -> None:
-        """A message of `error.sender` was refused; it convicts its author if the author signed it for this round."""
+        """A message of `error.sender` was refused; it convicts its author if the author signed it for this round.
+
+        `message` is what the author's signature covers (`sessions.signed_part`).
+        """
         if isinstance(error, _GUILTY) and self._wrote(message, error.sender, parameters, session):
             self._convict(error.sender, f"it signed a message that no honest site sends: {error.what}")
 

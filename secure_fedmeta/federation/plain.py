@@ -11,9 +11,11 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto import SERVER, ClientSession, Outgoing, Step
+from fedmeta_crypto import SERVER, Outgoing, Step
 from fedmeta_crypto.errors import BadMessage, Repeated, Stranger, WrongSession
 from fedmeta_crypto.wire import MessageType, claimed_type
+
+from .sessions import ClientSide
 
 _HEADER = struct.Struct("<8s32sI")
 _MAGIC = b"sfmplain"
@@ -24,7 +26,7 @@ def is_announcement(message: bytes) -> bool:
     return claimed_type(message) == MessageType.PARAMETERS
 
 
-def upload(session: ClientSession, client_id: int, vector: NDArray[np.uint32], *, persist: tuple[bytes, ...]) -> Step:
+def upload(session: ClientSide, client_id: int, vector: NDArray[np.uint32], *, persist: tuple[bytes, ...]) -> Step:
     """One site's unmasked upload; the session's secrets, never advertised, are wiped."""
     header = _HEADER.pack(_MAGIC, session.session, client_id)
     session.abort()

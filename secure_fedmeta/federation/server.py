@@ -16,11 +16,10 @@ from fedmeta_crypto import (
     PeerProtocolError,
     Phase,
     RoundParameters,
-    ServerSession,
     Step,
     TooFewSurvivors,
 )
-from fedmeta_crypto.errors import BadShare, OutOfOrder, Unexpected
+from fedmeta_crypto.errors import BadShare, DecryptionFailed, OutOfOrder, Unexpected
 from fedmeta_crypto.records import MAX_RECORD_BYTES
 from fedmeta_crypto.secagg.step import PhaseClosed, RecordCountersigned, SharesCorrected, SumOpened
 from fedmeta_privacy.clipping import AdaptiveClip
@@ -37,6 +36,7 @@ from .identities import Credentials
 from .model import announced_to_bytes, model_digest
 from .outer import OuterOptimizer, in_units
 from .plain import PlainSum
+from .sessions import ServerSide, round_parameters, server_side, signed_part
 from .statements import COMMITMENT_BYTES, RECENT_HEADS, RoundFacts, round_body
 from .surplus import surplus_parts
 
@@ -106,7 +106,7 @@ class Server:
         self._heads: list[str] = []  # the newest ones but the very newest, which the next line names anyway
         self._lines = bytearray()
         self._entropy = entropy
-        self._session: ServerSession | None = None
+        self._session: ServerSide | None = None
         self._plain: PlainSum | None = None
         self._parameters: RoundParameters | None = None
         self._asked: frozenset[int] = frozenset()
@@ -169,7 +169,11 @@ class Server:
         body = announced_to_bytes(self.outer.theta, self._clip_norm)
         self._before = model_digest(self.outer.theta)
         self._pending, self._noise, self._agreed = None, {}, ""
-        parameters = self._parameters = self._parameters_of(body)
+        people = None if self._credentials is None else self._credentials.people
+        nonce = self._entropy(32)
+        parameters = self._parameters = round_parameters(
+            schedule, self.cohort, number=self.round, body=body, nonce=nonce, people=people
+        )
         self._votes: int | None = None
         self._asked, self._opened = frozenset(), ()
         self._pairs, self._mask_set, self._answers, self._advertised = set(), (), {}, set()
@@ -178,32 +182,9 @@ class Server:
             self._asked = frozenset(self.cohort)
             message = parameters.to_message()
             return Step(send=tuple(Outgoing(site, message) for site in self.cohort))
-        own = self._credentials if schedule.hiding.signed else None
-        keys = {} if own is None else {"identity": own.identity, "allow_list": own.people}
-        self._session = ServerSession(parameters, **keys)  # type: ignore[arg-type]
+        self._session = server_side(schedule, parameters, self._credentials)
         step = self._session.announce()
         return Step(send=tuple(out for out in step.send if out.to not in self.excluded))
-
-    def _parameters_of(self, body: bytes) -> RoundParameters:
-        schedule, hiding = self.schedule, self.schedule.hiding
-        complete = hiding.graph.neighbours == hiding.clients - 1
-        people = self._credentials.people if self._credentials is not None else None
-        return RoundParameters(
-            round=self.round,
-            cohort=self.cohort,
-            threshold=schedule.threshold,
-            min_survivors=hiding.min_survivors,
-            modulus_bits=schedule.encoding.modulus_bits,
-            length=schedule.length,
-            behaviour_hash=schedule.behaviour_hash(body),
-            server_nonce=self._entropy(32),
-            body=body,
-            strength=hiding.strength,
-            neighbours=hiding.graph.neighbours,
-            corrupt=0 if complete and not hiding.signed else hiding.graph.corrupt,
-            identities=people.digest(self.cohort) if hiding.signed and people is not None else b"",
-            surplus=schedule.surplus_parts,
-        )
 
     def receive(self, message: bytes, *, sender: int) -> Step:
         """Take one message; a bad one raises a numbered error and changes only what is held against its author."""
@@ -228,7 +209,7 @@ class Server:
         except PeerProtocolError as error:
             if added:
                 del self._answers[sender]
-            self.conduct.refused(message, error, self._parameters, session.session)
+            self.conduct.refused(signed_part(self.schedule, message), error, self._parameters, session.session)
             raise
         self._advertised.add(sender)
         # Nobody waits for those who were not asked.
@@ -262,7 +243,7 @@ class Server:
         """Make a move of the open session; what ends the session ends the round without a sum."""
         try:
             return self._advance(move())
-        except (TooFewSurvivors, BadShare) as error:
+        except (TooFewSurvivors, BadShare, DecryptionFailed) as error:
             if self._session is None or self._parameters is None or self._session.phase is not Phase.FAILED:
                 raise
             self._weigh()
@@ -296,7 +277,7 @@ class Server:
                 send += self._open(self._without_surplus(event, session), self._opened).send
         return replace(step, send=send)
 
-    def _without_surplus(self, opened: SumOpened, session: ServerSession | None) -> NDArray[np.uint32]:
+    def _without_surplus(self, opened: SumOpened, session: ServerSide | None) -> NDArray[np.uint32]:
         """The opened sum less the parts of noise that so few dropouts make superfluous, in the ring."""
         noise, encoding = self.schedule.surplus, self.schedule.encoding
         if noise is None or session is None:

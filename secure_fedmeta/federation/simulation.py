@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fedmeta_crypto import SERVER, ProtocolError, Step
-from fedmeta_crypto.wire import MessageType, claimed_type
+from fedmeta_crypto.wire import MessageType
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import JournalRolledBack, PrivacyError
 
@@ -28,6 +28,7 @@ from .contribution import Data
 from .dropouts import dropout_pattern
 from .identities import Credentials
 from .server import RoundClosed, Server
+from .sessions import type_of
 from .storage import GroupCommit, SiteStorage
 from .witness import dispute_line
 
@@ -226,7 +227,7 @@ class Simulation:
     def _falls_silent(self, phase: str, message: bytes) -> bool:
         if not self.schedule.masked:
             return True  # there is one message only
-        return _SILENT_AT.get(claimed_type(message)) == phase
+        return _SILENT_AT.get(type_of(message)) == phase
 
 
 def _post(queue: deque[tuple[int, int, bytes]], sender: int, step: Step) -> int:

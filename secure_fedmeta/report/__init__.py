@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..guarantee import downgrade_line, rounding_line, show
+from ..guarantee import downgrade_line, encryption_line, rounding_line, show
 
 if TYPE_CHECKING:
     from ..federation.server import RoundClosed
@@ -77,6 +77,7 @@ def _content(result: HospitalResult) -> dict[str, Any]:
         "label": run.label,
         "stopped": run.stopped,
         "hiding": schedule.hiding,
+        "encrypted": encryption_line(schedule),
         "downgrade": downgrade_line(schedule),
         "at_floor": show(schedule.epsilon(plan.rounds * schedule.floor_shift)) if private else "none",
         "excluded": run.excluded,

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan's word for how uploads are added: which encryption, which ring, who could decrypt what.
+
+    mask            double masks; the server opens the sum
+    rlwe32, rlwe64  a lattice ciphertext beside each masked input; its key is only ever the sum of all sites' keys
+    none            in the clear, to compare
+
+Words of this list that `RUNS` leaves out are refused (SFM-148): a run under them would claim what no code keeps.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from fedmeta_crypto.errors import PlanRefused
+from fedmeta_crypto.homomorphic.rlwe import PRESETS, RlweScheme, scheme_for
+from fedmeta_crypto.homomorphic.trust import TrustModel
+
+from .errors import AggregationRefused
+
+Aggregation = Literal["mask", "bfv", "ckks", "rlwe32", "rlwe64", "none"]
+WORDS: tuple[str, ...] = get_args(Aggregation)
+LATTICE = frozenset(PRESETS)
+# Only the sum can be read: noise may be counted over all honest sites.
+SUM_ONLY = frozenset({"mask"}) | LATTICE
+RUNS = SUM_ONLY | {"none"}
+VALUE_BITS = 16  # of a site's numbers, where the ring of the sum has no bits to spare
+MASK_BITS = 32
+
+_MISSING = {
+    "bfv": "a decryptor as third party is not wired into runs in this release",
+    "ckks": "approximate sums, which protect each upload by itself at most, are not wired into runs in this release",
+}
+
+
+def check_word(word: str) -> None:
+    """Refuse a word that no run of this release keeps.
+
+    Raises:
+        AggregationRefused: it is one.
+    """
+    if word not in RUNS:
+        known = ", ".join(one for one in WORDS if one in RUNS)
+        raise AggregationRefused(f'aggregation = "{word}": {_MISSING[word]}', "plan, aggregation", f"use {known}")
+
+
+def trust_of(word: str) -> TrustModel | None:
+    """Who could decrypt what; None where nothing is encrypted.
+
+    Example:
+        >>> trust_of("rlwe32").sum_only, trust_of("mask")
+        (True, None)
+    """
+    return TrustModel.THRESHOLD if word in LATTICE else None
+
+
+def ring_bits(word: str, *, clients: int, dimension: int, stated: int | None = None) -> int:
+    """B of the ring 2^B of the sum: as stated, else what the word's vectors have room for.
+
+    Masks and rlwe64 have room for 32 bits. A coefficient of rlwe32 has 32 for sum and errors together: its sums of
+    `clients` numbers of 16 bits get 16 + ceil(log2 clients), or as many as the preset opens.
+
+    Args:
+        word: of the plan.
+        clients: n.
+        dimension: coordinates of an upload.
+        stated: the plan's `modulus_bits`.
+
+    Example:
+        >>> [ring_bits("rlwe32", clients=n, dimension=1000) for n in (10, 50, 64)]
+        [20, 22, 21]
+        >>> ring_bits("mask", clients=10, dimension=1000), ring_bits("rlwe64", clients=10, dimension=1000)
+        (32, 32)
+    """
+    if stated is not None:
+        return stated
+    if word not in LATTICE:
+        return MASK_BITS
+    preset = PRESETS[word]
+    wanted = MASK_BITS if preset.modulus_bits == 64 else VALUE_BITS + (clients - 1).bit_length()
+    fits = (
+        bits for bits in range(wanted, 8, -1) if preset.most_clients(modulus_bits=bits, dimension=dimension) >= clients
+    )
+    return next(fits, wanted)  # nothing fits: `scheme_of` says so
+
+
+def scheme_of(word: str, *, clients: int, bits: int, dimension: int) -> RlweScheme | None:
+    """The encryption of a run; None where nothing is encrypted.
+
+    Raises:
+        AggregationRefused: its preset does not open sums of so many numbers, sites or bits.
+
+    Example:
+        >>> scheme_of("rlwe32", clients=10, bits=20, dimension=31).upload_bytes
+        124
+    """
+    if word not in LATTICE:
+        return None
+    try:
+        return scheme_for(word, clients=clients, modulus_bits=bits, dimension=dimension)
+    except PlanRefused as error:
+        raise AggregationRefused(
+            f'aggregation = "{word}": {error.what}',
+            "plan, aggregation",
+            "use fewer modulus_bits, fewer sites, rlwe64, or mask",
+        ) from None
