@@ -50,9 +50,10 @@ def rounding_line(schedule: Schedule) -> str:
     """What rounding to steps costs, where it is more than 0.1 %; empty otherwise."""
     if schedule.scale is None or schedule.rounding_cost <= ROUNDING_COST * (1 + 2.0**-40):
         return ""
+    step, bits = schedule.encoding.step, schedule.encoding.modulus_bits
     return (
-        f"rounding to steps of {schedule.encoding.step:.3g}, so that the sum fits {schedule.encoding.modulus_bits} bits, "
-        f"raises sensitivity and noise by {math.ceil(schedule.rounding_cost * 1e4) / 100:.2f} %"
+        f"rounding to steps of {step:.3g}, so that the sum fits {bits} bits, raises sensitivity and noise by "
+        f"{math.ceil(schedule.rounding_cost * 1e4) / 100:.2f} %"
     )
 
 

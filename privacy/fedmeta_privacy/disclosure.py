@@ -235,7 +235,9 @@ def _deployment(record: RunRecord, said: Statements) -> dict[str, Field]:
         "minimum_cohort": or_gap(settings.get("min_survivors"), "not in the ledger"),
         "clients": or_gap(settings.get("clients"), "not in the ledger"),
         "dropouts_per_round": [r.invited - r.survivors for r in record.rounds[-MOST_ROUNDS_LISTED:]],
-        "encryption": "double masks, no homomorphic encryption in this run",
+        "encryption": f"double masks, {settings.get('aggregation')} beside them; who could decrypt what: {record.trust}"
+        if record.trust
+        else "double masks, no homomorphic encryption in this run",
         "authentication": "Ed25519 by an allow-list of keys" if record.allow_list else "none",
         "a_malicious_server_could": "end rounds, leave sites out up to the stated number, send a crafted model to all"
         if record.allow_list

@@ -52,6 +52,7 @@ class RunRecord:
         budget_shift: squared Gaussian shift of the budget; None without one.
         entries: lines of the ledger.
         finished: whether the closing line is there.
+        trust: who could decrypt what; empty where nothing is encrypted.
     """
 
     unit: str
@@ -76,6 +77,7 @@ class RunRecord:
     entries: int
     finished: bool
     extra: Mapping[str, Any] = field(default_factory=dict)
+    trust: str = ""
 
     @classmethod
     def from_entries(cls, entries: Sequence[Mapping[str, Any]]) -> RunRecord:
@@ -162,6 +164,7 @@ def _read(entries: Sequence[Mapping[str, Any]], kinds: Sequence[object]) -> RunR
         entries=len(entries),
         finished=bool(end),
         extra={"seed": opening.get("seed")},
+        trust=str(opening.get("trust") or ""),
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fedmeta_privacy import gdp
 from fedmeta_privacy.audit import AuditBound
 
+from ..aggregation import SUM_ONLY
 from ..errors import UserError
 from ..plan import Plan
 from .audits import CanaryAudit, audit_canaries
@@ -58,7 +59,7 @@ def audit_plan(plan: Plan, *, trials: int = TRIALS, rounds: int = ROUNDS) -> Pla
     """Audit one round that spends the plan's whole budget.
 
     Raises:
-        NothingToAudit: the plan adds no noise, is reproducible, or does not mask.
+        NothingToAudit: the plan adds no noise, is reproducible, or does not hide single uploads.
     """
     if plan.epsilon is None or plan.insecure_reproducible or plan.aggregation not in SUM_ONLY:
         raise NothingToAudit(

@@ -61,13 +61,15 @@ class SiteClient:
         heads: Sequence[Head] = (),
         begun: Collection[int] = frozenset(),
         entropy: Entropy = os.urandom,
+        secrets: Entropy | None = None,
         performance: Performance | None = None,
     ) -> None:
         """Hold registered records (one task, or one a person); nothing is sent before an announcement arrives.
 
         `credentials` are its key and the allow-list, without which it refuses every signed round; `last_round` and
         `seen_sessions` come from its own disk, and it takes part in none of them again; so do the `heads` of the ledger
-        that it countersigned, and the rounds that it has `begun`.
+        that it countersigned, and the rounds that it has `begun`. An encryption draws from `secrets`, `entropy` unless
+        given: apart from noise and masks, so that reproducible runs have the same noise under every aggregation.
 
         Raises:
             TooManyRecords, SettingError, ModelRefused: they are not what the sensitivity proof asks for.
@@ -81,7 +83,7 @@ class SiteClient:
         self._schedule = schedule
         self._credentials = credentials
         self._seen_sessions = seen_sessions
-        self._entropy = entropy
+        self._entropy, self._secrets = entropy, secrets
         self._witness = Witness(schedule, client_id, heads, begun)
         self._stopped: JournalRolledBack | None = None
         self._session: ClientSide | None = None
@@ -131,7 +133,13 @@ class SiteClient:
         )
         identity = None if own is None else own.identity
         session = client_side(
-            schedule, message, client_id=self.client_id, policy=policy, identity=identity, entropy=self._entropy
+            schedule,
+            message,
+            client_id=self.client_id,
+            policy=policy,
+            identity=identity,
+            entropy=self._entropy,
+            secrets=self._secrets,
         )
         parameters = session.parameters
         rule = schedule.clipping

@@ -19,7 +19,8 @@ from fedmeta_crypto import (
     Step,
     TooFewSurvivors,
 )
-from fedmeta_crypto.errors import BadShare, DecryptionFailed, OutOfOrder, Unexpected
+from fedmeta_crypto.errors import BadShare, OutOfOrder, Unexpected
+from fedmeta_crypto.homomorphic.errors import DecryptionFailed
 from fedmeta_crypto.records import MAX_RECORD_BYTES
 from fedmeta_crypto.secagg.step import PhaseClosed, RecordCountersigned, SharesCorrected, SumOpened
 from fedmeta_privacy.clipping import AdaptiveClip

@@ -58,8 +58,9 @@ def client_side(
     policy: ClientPolicy,
     identity: Identity | None,
     entropy: Entropy,
+    secrets: Entropy | None = None,
 ) -> ClientSide:
-    """A site's session of one round.
+    """A site's session of one round; `secrets` is what an encryption draws from, `entropy` unless given.
 
     Raises:
         ProtocolError: the announcement is not acceptable.
@@ -67,7 +68,13 @@ def client_side(
     if schedule.scheme is None:
         return ClientSession(announcement, client_id=client_id, policy=policy, identity=identity, entropy=entropy)
     return EncryptingClient(
-        announcement, client_id=client_id, scheme=schedule.scheme, policy=policy, identity=identity, entropy=entropy
+        announcement,
+        client_id=client_id,
+        scheme=schedule.scheme,
+        policy=policy,
+        identity=identity,
+        entropy=entropy,
+        secrets=secrets,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from fedmeta_crypto import SERVER, ProtocolError, Step
+from fedmeta_crypto import SERVER, Entropy, ProtocolError, Step
 from fedmeta_crypto.wire import MessageType
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import JournalRolledBack, PrivacyError
@@ -76,6 +76,11 @@ class LocalSite:
         performance: Performance | None = None,
     ) -> None:
         """Make the site; `disks` is shared by the sites of one process. Signed rounds need `credentials`."""
+        plan = schedule.plan
+
+        def drawn(label: str) -> Entropy:
+            return site_entropy(label, seed=plan.seed, insecure_reproducible=plan.insecure_reproducible)
+
         limit = schedule.limit if schedule.scale is not None else 0.0
         self._stored = SiteStorage(folder, limit, disks or GroupCommit()) if folder is not None else None
         self.client = SiteClient(
@@ -88,11 +93,8 @@ class LocalSite:
             seen_sessions=self._stored.seen_sessions if self._stored else frozenset(),
             heads=self._stored.heads if self._stored else (),
             begun=self._stored.begun if self._stored else frozenset(),
-            entropy=site_entropy(
-                f"site-{client_id}",
-                seed=schedule.plan.seed,
-                insecure_reproducible=schedule.plan.insecure_reproducible,
-            ),
+            entropy=drawn(f"site-{client_id}"),
+            secrets=drawn(f"site-{client_id}-encryption"),
             performance=performance,
         )
 

@@ -30,7 +30,8 @@ class EncryptingClient(CarriedClient):
     Guarantee:  `ClientSession`'s for the secret; and the ciphertext, with what any opening tells of the secret, is as
                 hard to read as RLWE of the preset's size (`presets`), if two clients of every sum are honest.
     Args:       announcement: M0 as received.  scheme: this client's own, from the plan.  policy, identity, entropy: as
-                for `ClientSession`; the policy is about length and ring of the secret.
+                for `ClientSession`; the policy is about length and ring of the secret.  secrets: where this round's
+                lattice secret and errors come from; `entropy` unless given.
     Raises:     PlanRefused: another scheme's round, or one that the policy forbids.  PeerProtocolError: bad bytes.
 
     Example:
@@ -71,12 +72,13 @@ class EncryptingClient(CarriedClient):
         policy: ClientPolicy,
         identity: Identity | None = None,
         entropy: Entropy = os.urandom,
+        secrets: Entropy | None = None,
     ) -> None:
         inner = ClientSession(announcement, client_id=client_id, policy=policy, identity=identity, entropy=entropy)
         check_round(inner.parameters, scheme)
         super().__init__(inner, scheme)
         self.scheme = scheme
-        self._entropy = entropy
+        self._secrets = secrets or entropy
         self._roster = b""
 
     def receive(self, message: bytes) -> Step:
@@ -102,7 +104,7 @@ class EncryptingClient(CarriedClient):
             own,
             session=inner.session,
             roster_digest=self._roster,
-            secrets=Keystream(draw(self._entropy, KEY_BYTES)),
+            secrets=Keystream(draw(self._secrets, KEY_BYTES)),
         )
         own.fill(0)
         bits = scheme.session_modulus_bits
