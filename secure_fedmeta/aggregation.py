@@ -3,6 +3,7 @@
 
     mask            double masks; the server opens the sum
     rlwe32, rlwe64  a lattice ciphertext beside each masked input; its key is only ever the sum of all sites' keys
+    bfv             masked words under the key of a second server, the decryptor, which never sees the sum
     none            in the clear, to compare
 
 Words of this list that `RUNS` leaves out are refused (SFM-148): a run under them would claim what no code keeps.
@@ -14,6 +15,9 @@ from typing import Literal, get_args
 
 from fedmeta_crypto.errors import PlanRefused
 from fedmeta_crypto.homomorphic.rlwe import PRESETS, RlweScheme, scheme_for
+from fedmeta_crypto.homomorphic.seal.cipher import TensealBfv
+from fedmeta_crypto.homomorphic.split.fields import FIELD_BITS
+from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
 from fedmeta_crypto.homomorphic.trust import TrustModel
 
 from .errors import AggregationRefused
@@ -21,14 +25,16 @@ from .errors import AggregationRefused
 Aggregation = Literal["mask", "bfv", "ckks", "rlwe32", "rlwe64", "none"]
 WORDS: tuple[str, ...] = get_args(Aggregation)
 LATTICE = frozenset(PRESETS)
+SPLIT = frozenset({"bfv"})
 # Only the sum can be read: noise may be counted over all honest sites.
-SUM_ONLY = frozenset({"mask"}) | LATTICE
+SUM_ONLY = frozenset({"mask"}) | LATTICE | SPLIT
 RUNS = SUM_ONLY | {"none"}
 VALUE_BITS = 16  # of a site's numbers, where the ring of the sum has no bits to spare
 MASK_BITS = 32
 
+Scheme = RlweScheme | SplitScheme
+
 _MISSING = {
-    "bfv": "a decryptor as third party is not wired into runs in this release",
     "ckks": "approximate sums, which protect each upload by itself at most, are not wired into runs in this release",
 }
 
@@ -51,6 +57,8 @@ def trust_of(word: str) -> TrustModel | None:
         >>> trust_of("rlwe32").sum_only, trust_of("mask")
         (True, None)
     """
+    if word in SPLIT:
+        return TrustModel.SPLIT_MASKED
     return TrustModel.THRESHOLD if word in LATTICE else None
 
 
@@ -58,7 +66,8 @@ def ring_bits(word: str, *, clients: int, dimension: int, stated: int | None = N
     """B of the ring 2^B of the sum: as stated, else what the word's vectors have room for.
 
     Masks and rlwe64 have room for 32 bits. A coefficient of rlwe32 has 32 for sum and errors together: its sums of
-    `clients` numbers of 16 bits get 16 + ceil(log2 clients), or as many as the preset opens.
+    `clients` numbers of 16 bits get 16 + ceil(log2 clients), or as many as the preset opens. A word of bfv holds two
+    sums of 22 bits where numbers of 16 bits have room in them, else one of 32.
 
     Args:
         word: of the plan.
@@ -69,22 +78,25 @@ def ring_bits(word: str, *, clients: int, dimension: int, stated: int | None = N
     Example:
         >>> [ring_bits("rlwe32", clients=n, dimension=1000) for n in (10, 50, 64)]
         [20, 22, 21]
-        >>> ring_bits("mask", clients=10, dimension=1000), ring_bits("rlwe64", clients=10, dimension=1000)
-        (32, 32)
+        >>> [ring_bits(word, clients=10, dimension=1000) for word in ("mask", "rlwe64", "bfv")]
+        [32, 32, 22]
     """
     if stated is not None:
         return stated
+    enough = VALUE_BITS + (clients - 1).bit_length()
+    if word in SPLIT:
+        return FIELD_BITS if enough <= FIELD_BITS else MASK_BITS
     if word not in LATTICE:
         return MASK_BITS
     preset = PRESETS[word]
-    wanted = MASK_BITS if preset.modulus_bits == 64 else VALUE_BITS + (clients - 1).bit_length()
+    wanted = MASK_BITS if preset.modulus_bits == 64 else enough
     fits = (
         bits for bits in range(wanted, 8, -1) if preset.most_clients(modulus_bits=bits, dimension=dimension) >= clients
     )
     return next(fits, wanted)  # nothing fits: `scheme_of` says so
 
 
-def scheme_of(word: str, *, clients: int, bits: int, dimension: int) -> RlweScheme | None:
+def scheme_of(word: str, *, clients: int, bits: int, dimension: int) -> Scheme | None:
     """The encryption of a run; None where nothing is encrypted.
 
     Raises:
@@ -94,9 +106,11 @@ def scheme_of(word: str, *, clients: int, bits: int, dimension: int) -> RlweSche
         >>> scheme_of("rlwe32", clients=10, bits=20, dimension=31).upload_bytes
         124
     """
-    if word not in LATTICE:
+    if word not in LATTICE | SPLIT:
         return None
     try:
+        if word in SPLIT:
+            return SplitScheme(clients=clients, modulus_bits=bits, dimension=dimension, cipher=TensealBfv())
         return scheme_for(word, clients=clients, modulus_bits=bits, dimension=dimension)
     except PlanRefused as error:
         raise AggregationRefused(
@@ -104,3 +118,20 @@ def scheme_of(word: str, *, clients: int, bits: int, dimension: int) -> RlweSche
             "plan, aggregation",
             "use fewer modulus_bits, fewer sites, rlwe64, or mask",
         ) from None
+
+
+def foundation(scheme: Scheme) -> str:
+    """The problem that a scheme's secrecy rests on, with its size and the table that states its security.
+
+    Example:
+        >>> scheme = scheme_of("bfv", clients=10, bits=22, dimension=31)
+        >>> foundation(scheme)
+        "BFV with N = 4096 and 90 bits of primes, 128 bits by the Homomorphic Encryption Standard's table"
+    """
+    if isinstance(scheme, RlweScheme):
+        preset = scheme.preset
+        problem, bits = f"Ring-LWE with N = {preset.degree} and q = 2^{preset.modulus_bits}", preset.security_bits
+    else:
+        bfv = TensealBfv().preset
+        problem, bits = f"BFV with N = {bfv.degree} and {sum(bfv.coefficient_bits)} bits of primes", 128
+    return f"{problem}, {bits} bits by the Homomorphic Encryption Standard's table"

@@ -17,7 +17,7 @@ from .plan import Plan
 FILES = {
     "config.toml": "the settings; `secure-fedmeta run config.toml` runs them again",
     "roster.json": "who took part, under which id",
-    "allow-list.toml": "whose signatures count: public keys of the server and of each site",
+    "allow-list.toml": "whose signatures count: public keys of the server, of each site and of a decryptor",
     "ledger.jsonl": "what was executed, one signed line per round; `secure-fedmeta audit` checks it",
     "metrics.jsonl": "loss and AUROC per round (simulation only, not covered by epsilon)",
     "model.safetensors": "the released model",
@@ -58,6 +58,11 @@ def server_beside(out: Path) -> Path:
     return out.with_name(out.name + "-server")
 
 
+def decryptor_beside(out: Path) -> Path:
+    """Where the decryptor of a run that has one keeps its key and its count of rounds: beside the others' folders."""
+    return out.with_name(out.name + "-decryptor")
+
+
 class RunFolder:
     """Open files of a run: whole lines only, so that an interrupt leaves them readable."""
 
@@ -75,6 +80,11 @@ class RunFolder:
     def server(self) -> Path:
         """The server's own folder."""
         return server_beside(self.out)
+
+    @property
+    def decryptor(self) -> Path:
+        """The decryptor's own folder, if the run has one."""
+        return decryptor_beside(self.out)
 
     @property
     def allow_list(self) -> Path:

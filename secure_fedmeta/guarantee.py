@@ -7,6 +7,7 @@ import math
 
 from fedmeta_privacy.encoding import ROUNDING_COST
 
+from .aggregation import foundation
 from .federation.accounts import Accounts, Spent
 from .schedule import Schedule
 
@@ -96,11 +97,9 @@ def encryption_line(schedule: Schedule) -> str:
     scheme, trust = schedule.scheme, schedule.hiding.trust
     if scheme is None or trust is None:
         return ""
-    preset = scheme.preset
     return (
-        f'{schedule.hiding.aggregation}, trust model "{trust.value}": {trust.who_could_read} It rests on Ring-LWE with '
-        f"N = {preset.degree} and q = 2^{preset.modulus_bits}, {preset.security_bits} bits by the Homomorphic "
-        "Encryption Standard's table."
+        f'{schedule.hiding.aggregation}, trust model "{trust.value}": {trust.who_could_read} It rests on '
+        f"{foundation(scheme)}."
     )
 
 

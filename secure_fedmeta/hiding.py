@@ -16,7 +16,8 @@ from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.secagg.parameters import majority
 from fedmeta_privacy.errors import PlanError
 
-from .aggregation import SUM_ONLY, check_word, trust_of
+from .aggregation import SPLIT, SUM_ONLY, check_word, trust_of
+from .errors import AggregationRefused
 from .plan import Plan
 
 STRENGTHS = {
@@ -162,6 +163,12 @@ def hiding_for(plan: Plan, clients: int) -> Hiding:
         return Hiding(Strength.SEMI_HONEST, GraphParameters(clients - 1, 1, 0, clients - 2), clients, stated, "none")
     if clients < FEWEST_CLIENTS:
         raise PlanError(f"{clients} sites: a sum of two shows each the other's upload", "use at least 3 sites")
+    if plan.aggregation in SPLIT and not strength.signed:
+        raise AggregationRefused(
+            f'aggregation = "{plan.aggregation}" at strength {plan.strength}: a decryptor opens what signatures prove',
+            "plan, strength",
+            "use strength malicious or semi-malicious",
+        )
     made = _signed(plan, strength, clients) if strength.signed else _unsigned(plan, strength, clients)
     return replace(made, aggregation=plan.aggregation)
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmeta_crypto import SERVER
+from fedmeta_crypto.identities import AllowList
+from fedmeta_crypto.wire import DECRYPTOR
 from fedmeta_privacy import accountant
 from fedmeta_privacy.ledger import Json, decimal
 from fedmeta_privacy.statements import Statements
@@ -28,6 +30,7 @@ from .datasets.records import SiteRecords
 from .documents import write_documents
 from .errors import ModelRefused, SettingError
 from .federation.accounts import Spent
+from .federation.decryptor import LocalDecryptor
 from .federation.identities import (
     Credentials,
     credentials_in_memory,
@@ -40,7 +43,7 @@ from .federation.model import model_digest
 from .federation.simulation import LocalSite, RoundReport, Simulation
 from .federation.statements import accountant_terms
 from .federation.storage import GroupCommit, claim_folder, refuse_taken
-from .files import RunFolder, server_beside, sites_beside, write_config, write_model
+from .files import RunFolder, decryptor_beside, server_beside, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
 from .performance import Performance
@@ -192,10 +195,14 @@ def federate(
             closing.callback(parties[number].close)
             if own is not None:
                 site.note(own)
-        simulation = Simulation(schedule, parties, credentials=keys.get(SERVER))
+        decryptor = None
+        if schedule.split:
+            decryptor = LocalDecryptor(schedule, keys[DECRYPTOR], None if folder is None else folder.decryptor)
+            closing.callback(decryptor.close)
+        simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor)
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
-        digest = keys[SERVER].people.digest(simulation.cohort).hex() if keys else None
-        simulation.server.record("run", _opening(schedule, digest, simulation.server.nonce()))
+        people = keys[SERVER].people if keys else None
+        simulation.server.record("run", _opening(schedule, people, simulation.cohort, simulation.server.nonce()))
         try:
             _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
         finally:
@@ -215,9 +222,12 @@ def _credentials(
     if folder is None:
         return credentials_in_memory(schedule, registered)
     homes = {number: folder.sites / site.name for number, site in registered.items()} | {SERVER: folder.server}
+    if schedule.split:
+        homes[DECRYPTOR] = folder.decryptor
     keys = {party: own_identity(home, entropy_of(schedule, party)) for party, home in homes.items()}
     sites = {number: (site.name, keys[number].public) for number, site in registered.items()}
-    write_allow_list(folder.allow_list, keys[SERVER].public, sites)
+    second = keys[DECRYPTOR].public if schedule.split else None
+    write_allow_list(folder.allow_list, keys[SERVER].public, sites, decryptor=second)
     return {party: Credentials(key, read_allow_list(folder.allow_list, registered)) for party, key in keys.items()}
 
 
@@ -227,6 +237,7 @@ def _open_folder(
     """Make the run's folder, the one of its sites and the server's own, all or none."""
     refuse_taken(sites_beside(out))
     refuse_taken(server_beside(out))
+    refuse_taken(decryptor_beside(out))
     claim_folder(out)
     claim_folder(sites_beside(out))
     write_config(out / "config.toml", pilot, plan, derived=derived)
@@ -312,10 +323,13 @@ def _finish(run: Run, simulation: Simulation) -> None:
     )
 
 
-def _opening(schedule: Schedule, allow_list: str | None, nonce: bytes) -> dict[str, Json]:
+def _opening(schedule: Schedule, people: AllowList | None, cohort: tuple[int, ...], nonce: bytes) -> dict[str, Json]:
     """`nonce` makes the first line, and so every head of the chain, this run's alone."""
     trust = schedule.hiding.trust
     encrypted: dict[str, Json] = {} if trust is None else {"trust": f"{trust.value}: {trust.who_could_read}"}
+    second = people.public(DECRYPTOR) if schedule.split and people is not None else None
+    if second is not None:
+        encrypted["decryptor"] = second.hex()
     return encrypted | {
         "run": nonce.hex(),
         "software": f"secure-fedmeta {__version__}",
@@ -325,7 +339,7 @@ def _opening(schedule: Schedule, allow_list: str | None, nonce: bytes) -> dict[s
         "adjacency": schedule.plan.adjacency,
         "mode": schedule.plan.mode,
         "protocol": protocol_line(schedule),
-        "allow_list": allow_list,
+        "allow_list": None if people is None else people.digest(cohort).hex(),
         "sensitivity": {
             "support": decimal(schedule.sensitivity.support),
             "query": decimal(schedule.sensitivity.query),

@@ -26,7 +26,7 @@ from fedmeta_privacy.ledger import Json, canonical
 from fedmeta_privacy.sensitivity import RoleSensitivity
 from fedmeta_privacy.surplus import SurplusNoise
 
-from .aggregation import ring_bits, scheme_of
+from .aggregation import SPLIT, Scheme, ring_bits, scheme_of
 from .behaviour import behaviour_of
 from .clip_plan import clipping_of, largest_of_row
 from .hiding import Hiding, hiding_for
@@ -72,7 +72,7 @@ class Schedule:
     architecture: Architecture | None = None
     network: bytes | None = None
     layers: tuple[int, ...] = ()
-    scheme: RlweScheme | None = field(default=None, repr=False)
+    scheme: Scheme | None = field(default=None, repr=False)
     behaviour_digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -116,7 +116,15 @@ class Schedule:
     @property
     def session_modulus_bits(self) -> int:
         """Ring of a round's masks, in bits."""
-        return self.encoding.modulus_bits if self.scheme is None else self.scheme.session_modulus_bits
+        if self.split:
+            return 0  # its ring is the prime `SplitScheme.modulus`
+        scheme = self.scheme
+        return scheme.session_modulus_bits if isinstance(scheme, RlweScheme) else self.encoding.modulus_bits
+
+    @property
+    def split(self) -> bool:
+        """Whether a second server, the decryptor, holds the key of each round."""
+        return self.hiding.aggregation in SPLIT
 
     @property
     def rounding_cost(self) -> float:

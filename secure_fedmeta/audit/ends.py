@@ -21,7 +21,7 @@ _CHECK = "statements"
 # fmt: off
 _RUN = {
     "run", "software", "behaviour", "seed", "unit", "adjacency", "mode", "protocol", "allow_list", "sensitivity",
-    "budget_shift", "trust", "at",
+    "budget_shift", "trust", "decryptor", "at",
 }
 _ROUND = {
     "session", "agreed", "behaviour", "terms", "cohort", "asked", "answered", "survivors", "votes", "aborted",

@@ -9,6 +9,7 @@ from fedmeta_crypto import SERVER
 from fedmeta_crypto.errors import BadArgument
 from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.records import verify_countersignature
+from fedmeta_crypto.wire import DECRYPTOR
 from fedmeta_privacy.ledger import Json, Line
 
 from ..schedule import Schedule
@@ -31,6 +32,9 @@ def check_signatures(
     stated = body_of(lines[0]).get("allow_list")
     if stated != people.digest(cohort).hex():
         found.add(Verdict.TAMPERED, _CHECK, 1, "the run was opened under another allow-list than the roster's")
+    second = people.public(DECRYPTOR) if schedule.split else None
+    if body_of(lines[0]).get("decryptor") != (None if second is None else second.hex()):
+        found.add(Verdict.TAMPERED, _CHECK, 1, "the run was opened with another decryptor than the roster's")
     fewest = schedule.clients
     for line in lines:
         sigs = dict(line.sigs)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fedmeta_crypto import Entropy, Keystream, Step
 from fedmeta_crypto.errors import OutOfOrder, PlanRefused
 from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
+from fedmeta_crypto.wire import MessageType
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.errors import BudgetExceeded, JournalRolledBack
@@ -25,7 +26,7 @@ from . import plain
 from .contribution import Data, check_data, contribution_of, release_of
 from .identities import Credentials
 from .model import announced_from_bytes, model_digest
-from .sessions import ClientSide, client_side
+from .sessions import ClientSide, client_side, type_of
 from .statements import COMMITMENT_BYTES
 from .surplus import own_parts
 from .witness import Head, Witness
@@ -99,7 +100,7 @@ class SiteClient:
         """Take one message of the server."""
         if self._stopped is not None:
             raise self._stopped
-        if plain.is_announcement(message):
+        if type_of(message) == MessageType.PARAMETERS:
             return self._announced(message)
         if self._session is None:
             raise OutOfOrder("a message came outside a round", where=f"site {self.client_id}")

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fedmeta_crypto import SERVER, Entropy
 from fedmeta_crypto.errors import BadArgument
 from fedmeta_crypto.identities import AllowList, Identity
+from fedmeta_crypto.wire import DECRYPTOR
 
 from ..entropy import site_entropy
 from ..errors import IdentityRefused
@@ -91,14 +92,19 @@ def _secret(content: bytes, path: Path) -> bytes:
 
 def credentials_in_memory(schedule: Schedule, cohort: Iterable[int]) -> dict[int, Credentials]:
     """Fresh keys for the parties of one process, `SERVER` among them, that no file ever holds."""
-    keys = {party: Identity(entropy_of(schedule, party)(SECRET_BYTES)) for party in (*cohort, SERVER)}
+    others = (SERVER, DECRYPTOR) if schedule.split else (SERVER,)
+    keys = {party: Identity(entropy_of(schedule, party)(SECRET_BYTES)) for party in (*cohort, *others)}
     people = AllowList(keys[SERVER].public, {party: key.public for party, key in keys.items() if party != SERVER})
     return {party: Credentials(key, people) for party, key in keys.items()}
 
 
-def write_allow_list(path: Path, server: bytes, sites: Mapping[int, tuple[str, bytes]]) -> None:
-    """Write the list: the server's public key, and each site's id, name and public key."""
+def write_allow_list(
+    path: Path, server: bytes, sites: Mapping[int, tuple[str, bytes]], *, decryptor: bytes | None = None
+) -> None:
+    """Write the list: the server's public key, a decryptor's, and each site's id, name and public key."""
     lines = [_HEADER, f'server = "{server.hex()}"']
+    if decryptor is not None:
+        lines.append(f'decryptor = "{decryptor.hex()}"')
     for id_, (name, public) in sorted(sites.items()):
         lines.append(f'\n[[site]]\nid = {id_}\nname = {_toml(name)}\nkey = "{public.hex()}"')
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -122,8 +128,8 @@ def read_allow_list(path: Path, cohort: Iterable[int]) -> AllowList:
         what = error.strerror if isinstance(error, OSError) else "not a TOML file"
         raise _bad_list(f"cannot read the allow-list: {what}", path) from None
     rows = content.get("site")
-    if set(content) != {"server", "site"} or not isinstance(rows, list):
-        raise _bad_list("an allow-list holds a server and its sites, and nothing else", path)
+    if set(content) - {"decryptor"} != {"server", "site"} or not isinstance(rows, list):
+        raise _bad_list("an allow-list holds a server, its sites and at most a decryptor, and nothing else", path)
     expected, keys, names = set(cohort), {}, set()
     for row in rows:
         id_, name, public = _entry(row, path)
@@ -135,6 +141,8 @@ def read_allow_list(path: Path, cohort: Iterable[int]) -> AllowList:
         keys[id_] = public
     if missing := sorted(expected - keys.keys()):
         raise _bad_list(f"no key for the sites {missing[:5]}", path)
+    if "decryptor" in content:
+        keys[DECRYPTOR] = _public(content["decryptor"], "the decryptor", path)
     try:
         return AllowList(_public(content["server"], "the server", path), keys)
     except BadArgument as error:

@@ -13,17 +13,11 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import SERVER, Outgoing, Step
 from fedmeta_crypto.errors import BadMessage, Repeated, Stranger, WrongSession
-from fedmeta_crypto.wire import MessageType, claimed_type
 
 from .sessions import ClientSide
 
 _HEADER = struct.Struct("<8s32sI")
 _MAGIC = b"sfmplain"
-
-
-def is_announcement(message: bytes) -> bool:
-    """Whether a message says that it opens a round. All of it is checked by the session that it opens."""
-    return claimed_type(message) == MessageType.PARAMETERS
 
 
 def upload(session: ClientSide, client_id: int, vector: NDArray[np.uint32], *, persist: tuple[bytes, ...]) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,10 @@ from fedmeta_crypto import (
     TooFewSurvivors,
 )
 from fedmeta_crypto.errors import BadShare, OutOfOrder, Unexpected
-from fedmeta_crypto.homomorphic.errors import DecryptionFailed
+from fedmeta_crypto.homomorphic.errors import DecryptionFailed, DecryptorSilent
 from fedmeta_crypto.records import MAX_RECORD_BYTES
 from fedmeta_crypto.secagg.step import PhaseClosed, RecordCountersigned, SharesCorrected, SumOpened
+from fedmeta_crypto.wire import DECRYPTOR
 from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.errors import UnsafeModel
 from fedmeta_privacy.ledger import Json, LedgerChain, Statement
@@ -31,7 +32,8 @@ from fedmeta_privacy.sensitivity import check_model
 from ..errors import RunError
 from ..noise_plan import Counted
 from ..schedule import Schedule
-from .accounts import Accounts, Spent
+from .accounts import Accounts
+from .closed import RoundClosed
 from .conduct import Conduct, answered_dealers, missing_shares
 from .identities import Credentials
 from .model import announced_to_bytes, model_digest
@@ -40,31 +42,6 @@ from .plain import PlainSum
 from .sessions import ServerSide, round_parameters, server_side, signed_part
 from .statements import COMMITMENT_BYTES, RECENT_HEADS, RoundFacts, round_body
 from .surplus import surplus_parts
-
-
-@dataclass(frozen=True, slots=True)
-class RoundClosed:
-    """A round is over.
-
-    Attributes:
-        round: its number.
-        invited: size of the cohort.
-        survivors: whose uploads are in the sum; empty when the round was aborted.
-        spent: epsilon so far, per view.
-        aborted: why no sum was opened; None if one was.
-        norm: length of the decoded mean, for the log.
-        findings: who broke the protocol, in sentences.
-        countersigned: the sites that signed the round's line of the ledger.
-    """
-
-    round: int
-    invited: int
-    survivors: tuple[int, ...]
-    spent: Spent
-    aborted: str | None
-    norm: float
-    findings: tuple[str, ...] = ()
-    countersigned: tuple[int, ...] = ()
 
 
 class Server:
@@ -159,13 +136,12 @@ class Server:
 
     # -- rounds ------------------------------------------------------------------------------------
 
-    def announce(self) -> Step:
-        """Open the next round: M0 to every member."""
+    def announce(self, proposal: bytes | None = None) -> Step:
+        """Open the next round: M0 to every member, or to the decryptor first, of whom `proposal` is."""
         if self._parameters is not None and self.closed is None:
             raise OutOfOrder(f"round {self.round} is still open", where="server")
         schedule = self.schedule
-        self.round += 1
-        self.closed = None
+        self.round += 1  # an attempt that fails below has used the number too: no key is proposed for it twice
         self._clip_norm = self.clipping.clip_norm if isinstance(self.clipping, AdaptiveClip) else None
         body = announced_to_bytes(self.outer.theta, self._clip_norm)
         self._before = model_digest(self.outer.theta)
@@ -173,8 +149,9 @@ class Server:
         people = None if self._credentials is None else self._credentials.people
         nonce = self._entropy(32)
         parameters = self._parameters = round_parameters(
-            schedule, self.cohort, number=self.round, body=body, nonce=nonce, people=people
+            schedule, self.cohort, number=self.round, body=body, nonce=nonce, people=people, proposal=proposal
         )
+        self.closed = None
         self._votes: int | None = None
         self._asked, self._opened = frozenset(), ()
         self._pairs, self._mask_set, self._answers, self._advertised = set(), (), {}, set()
@@ -183,9 +160,12 @@ class Server:
             self._asked = frozenset(self.cohort)
             message = parameters.to_message()
             return Step(send=tuple(Outgoing(site, message) for site in self.cohort))
-        self._session = server_side(schedule, parameters, self._credentials)
-        step = self._session.announce()
-        return Step(send=tuple(out for out in step.send if out.to not in self.excluded))
+        self._session = server_side(schedule, parameters, self._credentials, proposal)
+        return self._asked_only(self._session.announce())
+
+    def _asked_only(self, step: Step) -> Step:
+        """The step without what would go to those who are asked no more."""
+        return replace(step, send=tuple(out for out in step.send if out.to not in self.excluded))
 
     def receive(self, message: bytes, *, sender: int) -> Step:
         """Take one message; a bad one raises a numbered error and changes only what is held against its author."""
@@ -210,8 +190,11 @@ class Server:
         except PeerProtocolError as error:
             if added:
                 del self._answers[sender]
-            self.conduct.refused(signed_part(self.schedule, message), error, self._parameters, session.session)
+            signed = signed_part(self.schedule, message, self._parameters.key_hash)
+            self.conduct.refused(signed, error, self._parameters, session.session)
             raise
+        if sender == DECRYPTOR:
+            return self._asked_only(step)
         self._advertised.add(sender)
         # Nobody waits for those who were not asked.
         if self.excluded and session.phase is Phase.ADVERTISE_KEYS:
@@ -244,7 +227,7 @@ class Server:
         """Make a move of the open session; what ends the session ends the round without a sum."""
         try:
             return self._advance(move())
-        except (TooFewSurvivors, BadShare, DecryptionFailed) as error:
+        except (TooFewSurvivors, BadShare, DecryptionFailed, DecryptorSilent) as error:
             if self._session is None or self._parameters is None or self._session.phase is not Phase.FAILED:
                 raise
             self._weigh()
@@ -257,7 +240,7 @@ class Server:
     def _advance(self, step: Step) -> Step:
         session, send = self._session, step.send
         if session is not None and session.phase is Phase.MASK_INPUT and not self._asked:
-            self._asked = frozenset(out.to for out in step.send)
+            self._asked = frozenset(out.to for out in step.send) - {DECRYPTOR}
         for event in step.events:
             if isinstance(event, PhaseClosed) and event.phase is Phase.SHARE_KEYS:
                 self._mask_set = event.members

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fedmeta_crypto import SERVER, Entropy, ProtocolError, Step
-from fedmeta_crypto.wire import MessageType
+from fedmeta_crypto.wire import DECRYPTOR, MessageType
 from fedmeta_privacy.budget import GdpFilter
 from fedmeta_privacy.errors import JournalRolledBack, PrivacyError
 
@@ -24,10 +24,12 @@ from ..errors import RemoteRefusal, RunError, StatementRefused
 from ..performance import Performance
 from ..schedule import Schedule
 from .client import SiteClient
+from .closed import RoundClosed
 from .contribution import Data
+from .decryptor import LocalDecryptor
 from .dropouts import dropout_pattern
 from .identities import Credentials
-from .server import RoundClosed, Server
+from .server import Server
 from .sessions import type_of
 from .storage import GroupCommit, SiteStorage
 from .witness import dispute_line
@@ -151,11 +153,22 @@ class Simulation:
         schedule: of the run; every party makes its own from the same plan.
         parties: by client id, strictly positive integers.
         credentials: the server's; signed rounds need them.
+        decryptor: the second server, of a plan that has one.
     """
 
     def __init__(
-        self, schedule: Schedule, parties: Mapping[int, Party], *, credentials: Credentials | None = None
+        self,
+        schedule: Schedule,
+        parties: Mapping[int, Party],
+        *,
+        credentials: Credentials | None = None,
+        decryptor: LocalDecryptor | None = None,
     ) -> None:
+        if schedule.split != (decryptor is not None):
+            raise RunError(
+                "a plan with a decryptor needs one, and no other plan has one", "simulation", "pass `decryptor`"
+            )
+        self._decryptor = decryptor
         self.schedule = schedule
         self.cohort = tuple(sorted(parties))
         self._parties = dict(parties)
@@ -194,7 +207,8 @@ class Simulation:
         rejected: list[str] = []
         queue: deque[tuple[int, int, bytes]] = deque()  # sender, receiver, message
         gone: set[int] = set()
-        sent = _post(queue, SERVER, self.server.announce())
+        sent, proposal = self._proposed()
+        sent += _post(queue, SERVER, self.server.announce(proposal))
         while self.server.closed is None:
             if not queue:
                 sent += _post(queue, SERVER, self.server.deadline())
@@ -207,8 +221,11 @@ class Simulation:
                     gone.add(sender)
                     continue
                 if receiver == SERVER:
-                    self._parties[sender].settle()
+                    if sender in self._parties:
+                        self._parties[sender].settle()
                     step = self.server.receive(message, sender=sender)
+                elif receiver == DECRYPTOR and self._decryptor is not None:
+                    step = self._decryptor.receive(message)
                 else:
                     step = self._parties[receiver].receive(message)
             except (ProtocolError, PrivacyError, RemoteRefusal, StatementRefused) as error:
@@ -217,9 +234,18 @@ class Simulation:
                     gone.add(receiver)
                 continue
             sent += _post(queue, receiver, step)
-        for site in gone:
+        for site in gone & self._parties.keys():
             self._parties[site].abort()
+        if self._decryptor is not None:
+            self._decryptor.abort()  # harmless after its one opening
         return RoundReport(self.server.closed, time.perf_counter() - start, sent, tuple(rejected))
+
+    def _proposed(self) -> tuple[int, bytes | None]:
+        """The decryptor's key for the next round, if there is a decryptor, and its size on the wire."""
+        if self._decryptor is None:
+            return 0, None
+        (out,) = self._decryptor.begin(self.server.round + 1).send
+        return len(out.message), out.message
 
     def close(self) -> None:
         """Close every site."""

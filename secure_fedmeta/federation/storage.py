@@ -127,12 +127,10 @@ class SiteStorage:
         refuse_stopped(self._folder)
         self.heads = read_heads(_whole(self._heads.path, lambda data: data.rfind(b"\n") + 1), str(self._heads.path))
         journal = _whole(self._journal.path, lambda data: data.rfind(b"\n") + 1)
-        rounds = _whole(self._rounds.path, lambda data: len(data) - len(data) % RECORD_BYTES)
         seen = _whole(self._seen.path, _end_of_witnesses)
         newest = JournalWitness.from_bytes(seen[-WITNESS_BYTES:]) if seen else None
         self.budget = GdpFilter.replay(self._limit, journal, witness=newest)
-        records = [rounds[at : at + RECORD_BYTES] for at in range(0, len(rounds), RECORD_BYTES)]
-        known = [Record.from_bytes(record) for record in records]
+        known = whole_records(self._rounds.path)
         self.begun = frozenset(record.round for record in known)
         self.last_round = max(self.begun, default=0)
         self.seen_sessions = frozenset(record.session for record in known)
@@ -204,6 +202,12 @@ class SiteStorage:
     def _release(self) -> None:
         for file in (self._journal, self._rounds, self._heads, self._seen):
             file.close()
+
+
+def whole_records(path: Path) -> list[Record]:
+    """The records of a `rounds` file; a torn last one, which nobody was told of, is cut off."""
+    rounds = _whole(path, lambda data: len(data) - len(data) % RECORD_BYTES)
+    return [Record.from_bytes(rounds[at : at + RECORD_BYTES]) for at in range(0, len(rounds), RECORD_BYTES)]
 
 
 STOPPED = "rolled-back"

@@ -14,7 +14,7 @@ from .._version import __version__
 from ..guarantee import downgrade_line, encryption_line, rounding_line, show
 
 if TYPE_CHECKING:
-    from ..federation.server import RoundClosed
+    from ..federation.closed import RoundClosed
     from ..pilots.hospital import HospitalResult
     from ..schedule import Schedule
 

@@ -164,8 +164,6 @@ def test_sentences_name_who_could_decrypt_what(word):
     assert "the sum over at least 9 sites" in sentence and "e^3 " in sentence
     line = protocol_line(schedule)
     assert line.startswith(f"{word} (threshold), ring 2^") and "SFM-SecAgg/1" in line
-        schedule
-    )
     assert worst_case_lines(schedule, books) and encryption_line(made("mask")) == ""
     assert "encrypted" not in guarantee_sentence(made("mask"), spent_of(made("mask"))[1])
 
