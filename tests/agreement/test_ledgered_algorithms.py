@@ -46,10 +46,15 @@ def tapped(monkeypatch):
     return sent, opened
 
 
-@pytest.mark.parametrize("name", LEDGERED)
-def test_the_opened_sum_is_the_integer_sum_and_the_audit_says_ok(name, tmp_path, tapped, capsys):
+@pytest.mark.parametrize(
+    ("name", "aggregation"),
+    [(name, "mask") for name in LEDGERED]
+    + [("person-reptile", "rlwe32"), ("person-reptile", "bfv"), ("glm-reptile", "rlwe64")],
+)
+def test_the_opened_sum_is_the_integer_sum_and_the_audit_says_ok(name, aggregation, tmp_path, tapped, capsys):
     sent, opened = tapped
-    plan = small_plan(**{"rounds": 2, "support_slots": 20, "query_slots": 20} | ALGORITHM_MODES[name])
+    settings = {"rounds": 2, "support_slots": 20, "query_slots": 20, "aggregation": aggregation}
+    plan = small_plan(**settings | ALGORITHM_MODES[name])
     model = None if plan.mode == "bounded-glm" else (lambda: network(plan.outputs))
     run = federate(plan, sites_of(plan), small_book(FEATURES), model=model, out=tmp_path / "run")
 

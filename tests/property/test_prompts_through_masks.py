@@ -50,8 +50,10 @@ def tapped(monkeypatch):
     return held
 
 
-@pytest.mark.parametrize("algorithm", ["maml", "fomaml"])
-def test_masked_sums_are_exact_and_the_ledger_is_ok(algorithm, tapped, tmp_path):
+@pytest.mark.parametrize(
+    ("algorithm", "aggregation"), [("maml", "mask"), ("fomaml", "mask"), ("maml", "rlwe32"), ("maml", "bfv")]
+)
+def test_masked_sums_are_exact_and_the_ledger_is_ok(algorithm, aggregation, tapped, tmp_path):
     sums = []
 
     def watch(report, theta):
@@ -60,7 +62,14 @@ def test_masked_sums_are_exact_and_the_ledger_is_ok(algorithm, tapped, tmp_path)
         return {}
 
     out, module = tmp_path / "run", tiny_prompt()
-    run = federate(plan(algorithm=algorithm), text_sites(SITES), book(), model=module, out=out, watch=watch)
+    run = federate(
+        plan(algorithm=algorithm, aggregation=aggregation),
+        text_sites(SITES),
+        book(),
+        model=module,
+        out=out,
+        watch=watch,
+    )
     schedule, vectors = tapped["schedule"], tapped["vectors"]
     assert schedule.masked and schedule.private and schedule.dimension == 3 * TINY.width
     assert len(sums) == ROUNDS and len(vectors) == SITES

@@ -8,9 +8,10 @@ import numpy as np
 
 from fedmeta_crypto import SERVER, ProtocolError, RoundParameters
 from fedmeta_crypto.identities import AllowList, Identity
-from fedmeta_crypto.wire import MessageType, claimed_type
+from fedmeta_crypto.wire import DECRYPTOR, MessageType, claimed_type
 from secure_fedmeta.datasets.codebook import Codebook
 from secure_fedmeta.datasets.records import SiteRecords
+from secure_fedmeta.federation.decryptor import LocalDecryptor
 from secure_fedmeta.federation.identities import Credentials
 from secure_fedmeta.federation.model import model_to_bytes
 from secure_fedmeta.federation.server import Server
@@ -53,12 +54,15 @@ def key_of(party):
 
 
 def credentials_of(party, cohort):
-    people = AllowList(key_of(SERVER).public, {site: key_of(site).public for site in cohort})
+    people = AllowList(key_of(SERVER).public, {site: key_of(site).public for site in (*cohort, DECRYPTOR)})
     return Credentials(key_of(party), people)
 
 
-def simulation_of(schedule, sites):
-    return Simulation(schedule, sites, credentials=credentials_of(SERVER, sites))
+def simulation_of(schedule, sites, folder=None):
+    second = None
+    if schedule.split:
+        second = LocalDecryptor(schedule, credentials_of(DECRYPTOR, sites), folder / "decryptor" if folder else None)
+    return Simulation(schedule, sites, credentials=credentials_of(SERVER, sites), decryptor=second)
 
 
 def local_site(site, task, schedule, cohort, folder=None):
@@ -73,7 +77,7 @@ def small_run(n=5, *, dimension=DIMENSION, ids=None, folder=None, seed=0, **chan
         site: local_site(site, task, schedule, ids, folder / f"site-{site}" if folder else None)
         for site, task in tasks_for(ids, dimension, seed).items()
     }
-    return simulation_of(schedule, sites), sites
+    return simulation_of(schedule, sites, folder), sites
 
 
 def tap(sites):

@@ -8,7 +8,18 @@ import pytest
 from fedmeta_crypto.homomorphic.rlwe import PRESETS
 from fedmeta_crypto.homomorphic.trust import TrustModel
 from fedmeta_privacy.ledger import canonical
-from secure_fedmeta.aggregation import LATTICE, RUNS, SUM_ONLY, WORDS, check_word, ring_bits, scheme_of, trust_of
+from secure_fedmeta.aggregation import (
+    LATTICE,
+    RUNS,
+    SPLIT,
+    SUM_ONLY,
+    WORDS,
+    check_word,
+    foundation,
+    ring_bits,
+    scheme_of,
+    trust_of,
+)
 from secure_fedmeta.cli import main
 from secure_fedmeta.errors import AggregationRefused, SettingError
 from secure_fedmeta.federation.accounts import Accounts
@@ -17,6 +28,7 @@ from secure_fedmeta.plan import Plan
 from secure_fedmeta.schedule import make_schedule
 
 COHORT = tuple(range(1, 11))
+ENCRYPTED = sorted(LATTICE | SPLIT)
 
 
 def made(word="mask", *, clients=10, dimension=31, **settings):
@@ -34,13 +46,15 @@ def spent_of(schedule, rounds=1):
 
 
 def test_every_word_runs_or_is_refused_by_number():
-    assert set(WORDS) - RUNS == {"bfv", "ckks"} and set(PRESETS) == LATTICE and SUM_ONLY < RUNS
+    assert set(WORDS) - RUNS == {"ckks"} and set(PRESETS) == LATTICE and SUM_ONLY < RUNS
     for word in WORDS:
         if word in RUNS:
             check_word(word)
             assert made(word).masked == (word in SUM_ONLY)
         else:
-            with pytest.raises(AggregationRefused, match=f'SFM-148: aggregation = "{word}".*use mask, rlwe32, rlwe64'):
+            with pytest.raises(
+                AggregationRefused, match=f'SFM-148: aggregation = "{word}".*use mask, bfv, rlwe32, rlwe64'
+            ):
                 made(word)
 
 
@@ -60,7 +74,14 @@ def test_the_ring_has_sixteen_bits_a_value_or_what_the_preset_opens(n):
 
 
 def test_masks_and_rlwe64_keep_thirty_two_bits_and_a_stated_ring_stays():
-    assert [made(word).encoding.modulus_bits for word in ("mask", "none", "rlwe64", "rlwe32")] == [32, 32, 32, 20]
+    assert [made(word).encoding.modulus_bits for word in ("mask", "none", "rlwe64", "rlwe32", "bfv")] == [
+        32,
+        32,
+        32,
+        20,
+        22,
+    ]
+    assert made("bfv", clients=65, delta=1e-6).encoding.modulus_bits == 32  # one value to a word
     assert {made(word, modulus_bits=21).encoding.modulus_bits for word in RUNS} == {21}
 
 
@@ -72,7 +93,7 @@ def test_the_session_carries_the_secret_and_not_the_vector():
     assert (made().session_length, made().session_modulus_bits) == (31, 32)
 
 
-@pytest.mark.parametrize(("n", "bits", "word"), [(60, 22, "rlwe32"), (10, 30, "rlwe32"), (3, 32, "rlwe32")])
+@pytest.mark.parametrize(("n", "bits", "word"), [(64, 22, "rlwe32"), (10, 30, "rlwe32"), (3, 32, "rlwe32")])
 def test_what_does_not_fit_the_preset_is_refused_by_number(n, bits, word):
     most = PRESETS[word].most_clients(modulus_bits=bits, dimension=31) if bits < 32 else 0
     assert most < n
@@ -82,7 +103,7 @@ def test_what_does_not_fit_the_preset_is_refused_by_number(n, bits, word):
 
 
 def test_refusals_reach_the_command_line(tmp_path, capsys):
-    for options in (("--aggregation", "bfv"), ("--aggregation", "ckks")):
+    for options in (("--aggregation", "ckks"), ("--aggregation", "bfv", "--strength", "semi-honest")):
         assert main(["run", "hospital", "--rounds", "1", "--out", str(tmp_path / "run"), *options]) != 0
         said = capsys.readouterr().err
         assert "SFM-148" in said and "Remedy" in said and not (tmp_path / "run").exists()
@@ -116,9 +137,9 @@ def test_masked_plans_behave_as_they_did():
 
 
 def test_the_scheme_is_bound_into_the_behaviour():
-    bodies = {word: made(word, modulus_bits=20).behaviour() for word in ("mask", "rlwe32", "rlwe64")}
-    assert len({canonical(body) for body in bodies.values()}) == 3
-    for word in LATTICE:
+    bodies = {word: made(word, modulus_bits=20).behaviour() for word in ("mask", "bfv", "rlwe32", "rlwe64")}
+    assert len({canonical(body) for body in bodies.values()}) == 4
+    for word in ENCRYPTED:
         scheme = scheme_of(word, clients=10, bits=20, dimension=31)
         assert bodies[word]["scheme"] == scheme.digest.hex() and bodies[word]["aggregation"] == word
     assert made("rlwe32", modulus_bits=20).behaviour_digest == made("rlwe32").behaviour_digest  # stated or not
@@ -127,13 +148,13 @@ def test_the_scheme_is_bound_into_the_behaviour():
 # -- claims --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", sorted(LATTICE))
+@pytest.mark.parametrize("word", ENCRYPTED)
 def test_encryption_claims_the_epsilon_of_masks_and_not_less(word):
     mask, encrypted = made("mask", modulus_bits=20), made(word, modulus_bits=20)
     assert encrypted.noise == mask.noise and encrypted.limit == mask.limit
     assert encrypted.floor_shift == mask.floor_shift and encrypted.planned_shift == mask.planned_shift
     assert spent_of(encrypted, 5)[1] == spent_of(mask, 5)[1]
-    assert encrypted.hiding.trust is TrustModel.THRESHOLD and encrypted.hiding.trust.sum_only
+    assert encrypted.hiding.trust is trust_of(word) and encrypted.hiding.trust.sum_only
 
 
 def test_only_words_of_the_sum_alone_count_others_noise():
@@ -150,25 +171,26 @@ def test_only_words_of_the_sum_alone_count_others_noise():
 
 
 def test_trust_models_that_show_uploads_have_no_word_that_runs():
-    assert {trust_of(word) for word in RUNS} == {None, TrustModel.THRESHOLD}
+    assert {trust_of(word) for word in RUNS} == {None, TrustModel.THRESHOLD, TrustModel.SPLIT_MASKED}
     assert not TrustModel.SPLIT.sum_only and not TrustModel.SHARED_KEY.sum_only
 
 
-@pytest.mark.parametrize("word", sorted(LATTICE))
+@pytest.mark.parametrize("word", ENCRYPTED)
 def test_sentences_name_who_could_decrypt_what(word):
     schedule = made(word)
     books, spent = spent_of(schedule)
     sentence = guarantee_sentence(schedule, spent)
-    assert TrustModel.THRESHOLD.who_could_read in sentence and "Research grade" in sentence
-    assert f"N = {PRESETS[word].degree} and q = 2^{PRESETS[word].modulus_bits}, 128 bits" in sentence
+    trust = trust_of(word)
+    assert trust.who_could_read in sentence and ("Research grade" in sentence) == (word in LATTICE)
+    assert f"{foundation(schedule.scheme)}." in sentence and ", 128 bits by" in sentence
     assert "the sum over at least 9 sites" in sentence and "e^3 " in sentence
     line = protocol_line(schedule)
-    assert line.startswith(f"{word} (threshold), ring 2^") and "SFM-SecAgg/1" in line
+    assert line.startswith(f"{word} ({trust.value}), ring 2^") and "SFM-SecAgg/1" in line
     assert worst_case_lines(schedule, books) and encryption_line(made("mask")) == ""
     assert "encrypted" not in guarantee_sentence(made("mask"), spent_of(made("mask"))[1])
 
 
-@pytest.mark.parametrize("word", sorted(LATTICE))
+@pytest.mark.parametrize("word", ENCRYPTED)
 @pytest.mark.parametrize("settings", [{"epsilon": None}, {"insecure_reproducible": True}])
 def test_without_noise_or_with_a_seed_encryption_claims_nothing(word, settings):
     schedule = made(word, **settings)
