@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fedmeta_crypto.homomorphic.seal.presets import CKKS_4096
 from fedmeta_privacy.ledger import Json, decimal
 
 from .plan import Plan
@@ -66,6 +67,8 @@ def behaviour_of(schedule: Schedule) -> dict[str, Json]:
         }
     if schedule.scheme is not None:
         body["scheme"] = schedule.scheme.digest.hex()
+    elif schedule.plan.aggregation == "ckks":
+        body["scheme"] = CKKS_4096.digest.hex()
     if schedule.layers:
         body["layers"] = list(schedule.layers)
     return body

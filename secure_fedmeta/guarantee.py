@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import math
 
+from fedmeta_crypto.homomorphic.seal.ckks import APPROXIMATE
 from fedmeta_privacy.encoding import ROUNDING_COST
 
 from .aggregation import foundation
 from .federation.accounts import Accounts, Spent
+from .federation.approximate import error_in_steps
 from .schedule import Schedule
 
 NO_NOISE = "No privacy guarantee: this run added no noise (epsilon none)."
@@ -68,8 +70,9 @@ def protocol_line(schedule: Schedule) -> str:
         'SFM-SecAgg/1 malicious, complete graph, k=9, t=6, A=1, D=1, quorum=6, n_min=9, h=8'
     """
     hiding = schedule.hiding
+    ring = f"ring 2^{schedule.encoding.modulus_bits}"
     if not schedule.masked:
-        return "none"
+        return "none" if hiding.trust is None else f"{hiding.aggregation} ({hiding.trust.value}), {ring}, no masks"
     graph = hiding.graph
     numbers = f"k={graph.neighbours}, t={graph.threshold}"
     if hiding.signed:
@@ -80,7 +83,7 @@ def protocol_line(schedule: Schedule) -> str:
     numbers = f"SFM-SecAgg/1 {hiding.name}, {hiding.graph_name}, {numbers}"
     if hiding.trust is None:
         return numbers
-    return f"{hiding.aggregation} ({hiding.trust.value}), ring 2^{schedule.encoding.modulus_bits}, beside {numbers}"
+    return f"{hiding.aggregation} ({hiding.trust.value}), {ring}, beside {numbers}"
 
 
 def encryption_line(schedule: Schedule) -> str:
@@ -95,11 +98,14 @@ def encryption_line(schedule: Schedule) -> str:
         ''
     """
     scheme, trust = schedule.scheme, schedule.hiding.trust
-    if scheme is None or trust is None:
+    if trust is None:
         return ""
+    named = f'{schedule.hiding.aggregation}, trust model "{trust.value}": {trust.who_could_read}'
+    if scheme is not None:
+        return f"{named} It rests on {foundation(scheme)}."
+    off = f"{error_in_steps(schedule):.2g}"
     return (
-        f'{schedule.hiding.aggregation}, trust model "{trust.value}": {trust.who_could_read} It rests on '
-        f"{foundation(scheme)}."
+        f"{named} {APPROXIMATE} Here no coordinate of a sum is off by more than {off} of a step before it is rounded."
     )
 
 
@@ -161,10 +167,10 @@ def guarantee_sentence(schedule: Schedule, spent: Spent) -> str:
         f"site's own filter holds. The executed rounds used e^{show(used)} of it. This assumes {_assumed(schedule)}"
         f"{once}a sound source of randomness at every honest site."
     )
-    if not schedule.masked:
-        return sentence
     if encrypted := encryption_line(schedule):
         sentence += f" Uploads travel encrypted by {encrypted}"
+    if not schedule.masked:
+        return sentence
     if schedule.surplus is not None:
         told = "proof of" if hiding.signed else "the server's word on"
         sentence += (

@@ -16,7 +16,7 @@ from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.secagg.parameters import majority
 from fedmeta_privacy.errors import PlanError
 
-from .aggregation import SPLIT, SUM_ONLY, check_word, trust_of
+from .aggregation import EXPOSED, SPLIT, SUM_ONLY, trust_of
 from .errors import AggregationRefused
 from .plan import Plan
 
@@ -148,19 +148,19 @@ def hiding_for(plan: Plan, clients: int) -> Hiding:
 
     Raises:
         PlanError: no round of so many clients withstands what the plan assumes; the reason is in the text.
-        AggregationRefused: no run keeps the plan's word for how uploads are added.
+        AggregationRefused: the strength has no signatures that a decryptor could go by.
 
     Example:
         >>> hiding = hiding_for(Plan(), 10)
         >>> hiding.graph, hiding.min_survivors, hiding.floor_honest
         (GraphParameters(neighbours=9, threshold=6, corrupt=1, dropped=1), 9, 8)
     """
-    check_word(plan.aggregation)
     strength, stated = STRENGTHS[plan.strength], plan.colluders or 0
     if stated >= clients:
         raise PlanError(f"{stated} colluders among {clients} sites", "leave at least one honest site")
-    if plan.aggregation == "none":
-        return Hiding(Strength.SEMI_HONEST, GraphParameters(clients - 1, 1, 0, clients - 2), clients, stated, "none")
+    if plan.aggregation in EXPOSED:
+        nobody = GraphParameters(clients - 1, 1, 0, clients - 2)
+        return Hiding(Strength.SEMI_HONEST, nobody, clients, stated, plan.aggregation)
     if clients < FEWEST_CLIENTS:
         raise PlanError(f"{clients} sites: a sum of two shows each the other's upload", "use at least 3 sites")
     if plan.aggregation in SPLIT and not strength.signed:

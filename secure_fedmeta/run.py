@@ -30,6 +30,7 @@ from .datasets.records import SiteRecords
 from .documents import write_documents
 from .errors import ModelRefused, SettingError
 from .federation.accounts import Spent
+from .federation.approximate import CkksDecryptor
 from .federation.decryptor import LocalDecryptor
 from .federation.identities import (
     Credentials,
@@ -195,9 +196,8 @@ def federate(
             closing.callback(parties[number].close)
             if own is not None:
                 site.note(own)
-        decryptor = None
-        if schedule.split:
-            decryptor = LocalDecryptor(schedule, keys[DECRYPTOR], None if folder is None else folder.decryptor)
+        decryptor = _decryptor(schedule, keys, folder)
+        if decryptor is not None:
             closing.callback(decryptor.close)
         simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor)
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
@@ -229,6 +229,15 @@ def _credentials(
     second = keys[DECRYPTOR].public if schedule.split else None
     write_allow_list(folder.allow_list, keys[SERVER].public, sites, decryptor=second)
     return {party: Credentials(key, read_allow_list(folder.allow_list, registered)) for party, key in keys.items()}
+
+
+def _decryptor(
+    schedule: Schedule, keys: Mapping[int, Credentials], folder: RunFolder | None
+) -> LocalDecryptor | CkksDecryptor | None:
+    """The second server, in a plan that has one."""
+    if schedule.split:
+        return LocalDecryptor(schedule, keys[DECRYPTOR], None if folder is None else folder.decryptor)
+    return CkksDecryptor(schedule) if schedule.decrypted else None
 
 
 def _open_folder(

@@ -26,7 +26,7 @@ from fedmeta_privacy.ledger import Json, canonical
 from fedmeta_privacy.sensitivity import RoleSensitivity
 from fedmeta_privacy.surplus import SurplusNoise
 
-from .aggregation import SPLIT, Scheme, ring_bits, scheme_of
+from .aggregation import DECRYPTED, SPLIT, Scheme, ring_bits, scheme_of
 from .behaviour import behaviour_of
 from .clip_plan import clipping_of, largest_of_row
 from .hiding import Hiding, hiding_for
@@ -123,8 +123,13 @@ class Schedule:
 
     @property
     def split(self) -> bool:
-        """Whether a second server, the decryptor, holds the key of each round."""
+        """Whether uploads are masked words under the key of a second server, the decryptor."""
         return self.hiding.aggregation in SPLIT
+
+    @property
+    def decrypted(self) -> bool:
+        """Whether a second server, the decryptor, holds the key of each round."""
+        return self.hiding.aggregation in DECRYPTED
 
     @property
     def rounding_cost(self) -> float:

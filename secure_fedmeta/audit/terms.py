@@ -10,6 +10,7 @@ from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.errors import PrivacyError
 from fedmeta_privacy.ledger import Json, Line
 
+from ..aggregation import EXPOSED
 from ..clip_plan import reachable
 from ..errors import AuditRefused, UserError
 from ..federation.statements import accountant_terms, same, terms
@@ -49,10 +50,11 @@ def schedule_of(opening: Line) -> Schedule:
 
 def _restored(settings: dict[str, object], stated: Mapping[str, Json]) -> dict[str, object]:
     """Settings that behaviour states as they came out: given back in the form that makes them come out again."""
-    if stated.get("aggregation") == "none":
+    exposed = stated.get("aggregation") in EXPOSED
+    if exposed:
         settings["strength"] = "semi-honest"
     complete = stated.get("neighbours") == _integer(stated["clients"]) - 1
-    if settings.get("strength") != "semi-honest" or not complete or stated.get("aggregation") == "none":
+    if settings.get("strength") != "semi-honest" or not complete or exposed:
         settings["threshold"] = None
     return settings
 

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from ..aggregation import EXPOSED
 from ..errors import SettingError
 from ..pilots import NAMES as PILOTS
 from ..plan import Plan
@@ -44,8 +45,8 @@ def check_plan(path: Path) -> list[Finding]:
         findings.append(found("clients", "SFM-555", why_not))
     if plan.insecure_reproducible:
         findings.append(found("insecure_reproducible", "SFM-551", "insecure_reproducible = true"))
-    if plan.aggregation == "none":
-        findings.append(found("aggregation", "SFM-552", 'aggregation = "none"'))
+    if plan.aggregation in EXPOSED:
+        findings.append(found("aggregation", "SFM-552", f'aggregation = "{plan.aggregation}"'))
     elif plan.strength == "semi-honest":
         findings.append(found("strength", "SFM-553", 'strength = "semi-honest"'))
     elif plan.strength == "semi-malicious":

@@ -145,7 +145,8 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
 
 def _hidden(schedule: Schedule) -> str:
     if not schedule.masked:
-        return "none: the server sees each upload"
+        seen = "the decryptor could read each upload" if schedule.decrypted else "the server sees each upload"
+        return f"none: {seen}"
     hiding, graph = schedule.hiding, schedule.hiding.graph
     numbers = f"k={graph.neighbours}, t={graph.threshold}"
     if hiding.signed:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fedmeta_crypto import Entropy, Keystream, Step
 from fedmeta_crypto.errors import OutOfOrder, PlanRefused
+from fedmeta_crypto.homomorphic.split import messages
 from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
 from fedmeta_crypto.wire import MessageType
 from fedmeta_privacy.budget import GdpFilter
@@ -22,7 +23,7 @@ from ..clip_plan import within_reach
 from ..entropy import noise_key
 from ..performance import Performance
 from ..schedule import Schedule
-from . import plain
+from . import approximate, plain
 from .contribution import Data, check_data, contribution_of, release_of
 from .identities import Credentials
 from .model import announced_from_bytes, model_digest
@@ -89,6 +90,7 @@ class SiteClient:
         self._stopped: JournalRolledBack | None = None
         self._session: ClientSide | None = None
         self._theta: NDArray[np.float64] | None = None
+        self._public_key = b""  # the decryptor's of this round, where nothing is masked
         self._release = release_of(schedule)
         # The newest round seen, charged or not: a replayed announcement is refused.
         self._last_round = max(last_round, budget.last_round)
@@ -133,9 +135,12 @@ class SiteClient:
             surplus=schedule.surplus_parts,
         )
         identity = None if own is None else own.identity
+        m0, self._public_key = message, b""
+        if schedule.decrypted and not schedule.masked:
+            m0, self._public_key = messages.announcement_parts(message)
         session = client_side(
             schedule,
-            message,
+            m0,
             client_id=self.client_id,
             policy=policy,
             identity=identity,
@@ -204,6 +209,9 @@ class SiteClient:
         vector = schedule.encoding.to_ring(steps)
         if not schedule.masked:
             self._session = None
+            if schedule.decrypted:
+                key = self._public_key
+                return approximate.upload(session, schedule, self.client_id, steps, key, persist=charge)
             return plain.upload(session, self.client_id, vector, persist=charge)
         self._witness.uploaded(commitment[:COMMITMENT_BYTES].hex())
         step = session.mask_input(vector, attachment_hash=commitment)

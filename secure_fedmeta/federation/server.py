@@ -33,6 +33,7 @@ from ..errors import RunError
 from ..noise_plan import Counted
 from ..schedule import Schedule
 from .accounts import Accounts
+from .approximate import ApproximateSum
 from .closed import RoundClosed
 from .conduct import Conduct, answered_dealers, missing_shares
 from .identities import Credentials
@@ -85,7 +86,8 @@ class Server:
         self._lines = bytearray()
         self._entropy = entropy
         self._session: ServerSide | None = None
-        self._plain: PlainSum | None = None
+        self._plain: PlainSum | ApproximateSum | None = None
+        self.last_error = 0.0  # of the newest sum, in steps: 0 where sums are exact
         self._parameters: RoundParameters | None = None
         self._asked: frozenset[int] = frozenset()
         self._opened: tuple[int, ...] = ()  # survivors of a sum that is open but not yet booked
@@ -156,12 +158,18 @@ class Server:
         self._asked, self._opened = frozenset(), ()
         self._pairs, self._mask_set, self._answers, self._advertised = set(), (), {}, set()
         if not schedule.masked:
-            self._plain = PlainSum(parameters.session, self.cohort, schedule.length)
+            self._plain = self._unmasked(parameters, proposal)
             self._asked = frozenset(self.cohort)
-            message = parameters.to_message()
+            message = self._plain.announcement(parameters.to_message())
             return Step(send=tuple(Outgoing(site, message) for site in self.cohort))
         self._session = server_side(schedule, parameters, self._credentials, proposal)
         return self._asked_only(self._session.announce())
+
+    def _unmasked(self, parameters: RoundParameters, key: bytes | None) -> PlainSum | ApproximateSum:
+        session, cohort = parameters.session, self.cohort
+        if key is None:
+            return PlainSum(session, cohort, self.schedule.length)
+        return ApproximateSum(self.schedule, session=session, cohort=cohort, number=self.round, public_key=key)
 
     def _asked_only(self, step: Step) -> Step:
         """The step without what would go to those who are asked no more."""
@@ -169,11 +177,13 @@ class Server:
 
     def receive(self, message: bytes, *, sender: int) -> Step:
         """Take one message; a bad one raises a numbered error and changes only what is held against its author."""
-        if self._plain is not None:
-            self._plain.receive(message, sender=sender)
-            if len(self._plain.received) == len(self.cohort):
-                return self.deadline()
-            return Step()
+        plain = self._plain
+        if plain is not None and sender == DECRYPTOR and isinstance(plain, ApproximateSum):
+            plain.opened(message)
+            return self._sum_of(plain)
+        if plain is not None:
+            plain.receive(message, sender=sender)
+            return self.deadline() if len(plain.received) == len(self.cohort) else Step()
         session = self._session
         if session is None or self._parameters is None:
             raise OutOfOrder(f"site {sender} sent a message outside a round", where="server")
@@ -203,12 +213,24 @@ class Server:
 
     def deadline(self) -> Step:
         """Close the present phase with those who have answered; too few end the round without a sum."""
-        if self._plain is not None:
-            plain, self._opened = self._plain, tuple(sorted(self._plain.received))
-            self._plain = None
-            return self._open(plain.total, self._opened)
+        plain = self._plain
+        if plain is not None:
+            try:
+                asked = plain.close()
+            except DecryptorSilent as error:
+                self._plain = None
+                self._close((), aborted=str(error))
+                return Step()
+            return self._sum_of(plain) if asked is None else asked
         session = self._session
         return Step() if session is None else self._guarded(lambda: session.deadline(session.phase))
+
+    def _sum_of(self, plain: PlainSum | ApproximateSum) -> Step:
+        """Take the step of a sum that no masks hid."""
+        self._plain, self._opened = None, tuple(sorted(plain.received))
+        self.last_error = plain.error
+        total = plain.total
+        return Step() if total is None else self._open(total, self._opened)
 
     def abort(self, reason: str) -> None:
         """End the open round without a sum; those who were asked for an upload stay charged."""

@@ -38,7 +38,7 @@ def round_parameters(
     """
     hiding, scheme = schedule.hiding, schedule.scheme
     modulus, key_hash = 0, b""
-    if isinstance(scheme, SplitScheme) != (proposal is not None):
+    if schedule.decrypted != (proposal is not None):
         raise RunError("a round has a decryptor's key exactly if its plan has a decryptor", "server", "begin it so")
     if isinstance(scheme, SplitScheme) and proposal is not None and people is not None:
         key = aggregator.proposed_key(proposal, scheme=scheme, round_=number, people=people)

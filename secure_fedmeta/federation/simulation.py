@@ -23,6 +23,7 @@ from ..entropy import site_entropy
 from ..errors import RemoteRefusal, RunError, StatementRefused
 from ..performance import Performance
 from ..schedule import Schedule
+from .approximate import CkksDecryptor
 from .client import SiteClient
 from .closed import RoundClosed
 from .contribution import Data
@@ -162,9 +163,9 @@ class Simulation:
         parties: Mapping[int, Party],
         *,
         credentials: Credentials | None = None,
-        decryptor: LocalDecryptor | None = None,
+        decryptor: LocalDecryptor | CkksDecryptor | None = None,
     ) -> None:
-        if schedule.split != (decryptor is not None):
+        if schedule.decrypted != (decryptor is not None):
             raise RunError(
                 "a plan with a decryptor needs one, and no other plan has one", "simulation", "pass `decryptor`"
             )

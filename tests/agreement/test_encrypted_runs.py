@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from small_runs import arrays_plan, credentials_of, key_of, small_book, small_records, small_run, tap
 
+from fedmeta_crypto import ProtocolError, Step
 from fedmeta_crypto.wire import DECRYPTOR
 from fedmeta_privacy.ledger import verify
 from secure_fedmeta.audit import audit_run
 from secure_fedmeta.audit.verdict import Verdict
 from secure_fedmeta.cli import main
+from secure_fedmeta.federation.approximate import error_in_steps, sums_of
 from secure_fedmeta.federation.decryptor import LocalDecryptor
 from secure_fedmeta.federation.dropouts import PHASES
 from secure_fedmeta.run import federate
@@ -175,3 +177,101 @@ def test_nothing_of_a_run_shows_a_key(tmp_path, capsys, caplog):
     assert "secret" not in (shown.out + shown.err + caplog.text).lower()
     facts = json.loads((out / "disclosure.json").read_text())
     assert "bfv" in json.dumps(facts)
+
+
+# -- ckks: no masks, an approximate sum, the epsilon of bare uploads ----------------------------------------
+
+
+def test_approximate_sums_round_to_the_integers_of_bare_uploads():
+    seen = {}
+    for word in ("none", "ckks"):
+        settings = {"modulus_bits": 28, "insecure_reproducible": True, "seed": 5, "dropout": 0.3}
+        run = federate(arrays_plan(rounds=3, aggregation=word, **settings), small_records(5), small_book())
+        seen[word] = run.theta.tobytes(), [report.closed.survivors for report in run.rounds]
+    assert seen["ckks"] == seen["none"]
+
+
+def test_the_error_is_there_and_within_its_bound():
+    run, _ = small_run(6, aggregation="ckks", epsilon=30.0)
+    assert run.run_round().closed.aborted is None
+    assert 0 < run.server.last_error <= error_in_steps(run.schedule) < 0.5
+
+
+@pytest.mark.parametrize("bent", ["short", "another round", "infinite", "another magic", "unasked"])
+def test_an_opened_sum_that_is_not_one_is_refused(bent):
+    run, _ = small_run(4, aggregation="ckks", epsilon=30.0)
+    (key,) = run._decryptor.begin(1).send
+    run.server.announce(key.message)
+    approximate = run.server._plain
+    head = b"sfmckks3" + (2 if bent == "another round" else 1).to_bytes(8, "little") + (4).to_bytes(4, "little")
+    values = np.full(run.schedule.length, np.inf if bent == "infinite" else 1.0)
+    message = head + values.astype("<f8").tobytes()
+    if bent == "another magic":
+        message = b"sfmckks9" + message[8:]
+    if bent == "short":
+        message = message[:-1]
+    approximate._waiting = bent != "unasked"
+    with pytest.raises(ProtocolError, match="SFM-248"):
+        run.server.receive(message, sender=DECRYPTOR)
+    assert run.server.closed is None
+    run._decryptor.close()
+
+
+def test_a_decryptor_that_says_nothing_ends_the_round_by_name():
+    run, sites = small_run(4, aggregation="ckks", epsilon=30.0)
+    run._decryptor.receive = lambda message: Step()
+    closed = run.run_round().closed
+    assert closed.survivors == () and "SFM-252" in closed.aborted
+    assert all(site.client.budget.spent > 0 for site in sites.values())  # what they sent could be read
+    del run._decryptor.receive
+    assert run.run_round().closed.aborted is None
+
+
+def test_a_decryptor_opens_one_sum_a_key():
+    run, _ = small_run(4, aggregation="ckks", epsilon=30.0)
+    decryptor = run._decryptor
+    decryptor.begin(1)
+    zeros = bytes(8 * sums_of(run.schedule).coefficients)
+    message = b"sfmckks2" + (1).to_bytes(8, "little") + (4).to_bytes(4, "little") + zeros
+    for wrong, error in (
+        (message[:-1], "SFM-221"),
+        (message + b"x", "SFM-222"),
+        (message[:16] + bytes(4) + zeros, "SFM-223"),
+    ):
+        with pytest.raises(ProtocolError, match=error):
+            decryptor.receive(wrong)
+    with pytest.raises(ProtocolError):
+        decryptor.receive(message[:20] + b"\xff" * len(zeros))
+    with pytest.raises(ProtocolError, match="SFM-226"):
+        decryptor.begin(1)
+    decryptor.close()
+
+
+def test_uploads_under_ckks_that_are_not_ones_are_refused():
+    run, _ = small_run(4, aggregation="ckks", epsilon=30.0)
+    sent, real = [], run.server.receive
+
+    def watched(message, *, sender):
+        sent.append((message, sender))
+        return real(message, sender=sender)
+
+    run.server.receive = watched
+    run.run_round()
+    upload = next(message for message, sender in sent if sender == 1)
+    (key,) = run._decryptor.begin(2).send
+    run.server.announce(key.message)
+    with pytest.raises(ProtocolError, match="SFM-225"):
+        real(upload, sender=1)  # of another round
+    fresh = upload[:8] + run.server._plain._session + upload[40:]
+    for bent, sender, code in (
+        (fresh, 2, "SFM-227"),
+        (fresh[:-1], 1, "SFM-221"),
+        (fresh + b"x", 1, "SFM-222"),
+        (b"", 1, "SFM-223"),
+    ):
+        with pytest.raises(ProtocolError, match=code):
+            real(bent, sender=sender)
+    real(fresh, sender=1)
+    with pytest.raises(ProtocolError, match="SFM-229"):
+        real(fresh, sender=1)
+    run._decryptor.close()

@@ -11,6 +11,7 @@ from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.wire import DECRYPTOR, MessageType, claimed_type
 from secure_fedmeta.datasets.codebook import Codebook
 from secure_fedmeta.datasets.records import SiteRecords
+from secure_fedmeta.federation.approximate import CkksDecryptor
 from secure_fedmeta.federation.decryptor import LocalDecryptor
 from secure_fedmeta.federation.identities import Credentials
 from secure_fedmeta.federation.model import model_to_bytes
@@ -62,6 +63,8 @@ def simulation_of(schedule, sites, folder=None):
     second = None
     if schedule.split:
         second = LocalDecryptor(schedule, credentials_of(DECRYPTOR, sites), folder / "decryptor" if folder else None)
+    elif schedule.decrypted:
+        second = CkksDecryptor(schedule)
     return Simulation(schedule, sites, credentials=credentials_of(SERVER, sites), decryptor=second)
 
 

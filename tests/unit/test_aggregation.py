@@ -7,14 +7,14 @@ import pytest
 
 from fedmeta_crypto.homomorphic.rlwe import PRESETS
 from fedmeta_crypto.homomorphic.trust import TrustModel
+from fedmeta_privacy.errors import SurplusRefused
 from fedmeta_privacy.ledger import canonical
 from secure_fedmeta.aggregation import (
+    EXPOSED,
     LATTICE,
-    RUNS,
     SPLIT,
     SUM_ONLY,
     WORDS,
-    check_word,
     foundation,
     ring_bits,
     scheme_of,
@@ -45,17 +45,10 @@ def spent_of(schedule, rounds=1):
 # -- words and rings -----------------------------------------------------------------------------------
 
 
-def test_every_word_runs_or_is_refused_by_number():
-    assert set(WORDS) - RUNS == {"ckks"} and set(PRESETS) == LATTICE and SUM_ONLY < RUNS
+def test_every_word_runs():
+    assert set(PRESETS) == LATTICE and set(WORDS) == SUM_ONLY | EXPOSED and not SUM_ONLY & EXPOSED
     for word in WORDS:
-        if word in RUNS:
-            check_word(word)
-            assert made(word).masked == (word in SUM_ONLY)
-        else:
-            with pytest.raises(
-                AggregationRefused, match=f'SFM-148: aggregation = "{word}".*use mask, bfv, rlwe32, rlwe64'
-            ):
-                made(word)
+        assert made(word).masked == (word in SUM_ONLY)
 
 
 def test_an_unknown_word_is_a_setting_error():
@@ -82,7 +75,7 @@ def test_masks_and_rlwe64_keep_thirty_two_bits_and_a_stated_ring_stays():
         22,
     ]
     assert made("bfv", clients=65, delta=1e-6).encoding.modulus_bits == 32  # one value to a word
-    assert {made(word, modulus_bits=21).encoding.modulus_bits for word in RUNS} == {21}
+    assert {made(word, modulus_bits=21).encoding.modulus_bits for word in WORDS} == {21}
 
 
 def test_the_session_carries_the_secret_and_not_the_vector():
@@ -103,17 +96,17 @@ def test_what_does_not_fit_the_preset_is_refused_by_number(n, bits, word):
 
 
 def test_refusals_reach_the_command_line(tmp_path, capsys):
-    for options in (("--aggregation", "ckks"), ("--aggregation", "bfv", "--strength", "semi-honest")):
-        assert main(["run", "hospital", "--rounds", "1", "--out", str(tmp_path / "run"), *options]) != 0
-        said = capsys.readouterr().err
-        assert "SFM-148" in said and "Remedy" in said and not (tmp_path / "run").exists()
+    options = ("--aggregation", "bfv", "--strength", "semi-honest")
+    assert main(["run", "hospital", "--rounds", "1", "--out", str(tmp_path / "run"), *options]) != 0
+    said = capsys.readouterr().err
+    assert "SFM-148" in said and "Remedy" in said and not (tmp_path / "run").exists()
 
 
-def test_the_check_verb_says_why_no_run_follows(tmp_path, capsys):
+def test_the_check_verb_calls_unmasked_encryption_a_leak(tmp_path, capsys):
     (tmp_path / "plan.toml").write_text('pilot = "hospital"\naggregation = "ckks"\n')
     main(["check", str(tmp_path / "plan.toml")])
     said = capsys.readouterr().out
-    assert "SFM-555" in said and "approximate sums" in said
+    assert "SFM-552" in said and 'aggregation = "ckks"' in said
 
 
 # -- behaviour -----------------------------------------------------------------------------------------
@@ -158,7 +151,7 @@ def test_encryption_claims_the_epsilon_of_masks_and_not_less(word):
 
 
 def test_only_words_of_the_sum_alone_count_others_noise():
-    for word in RUNS:
+    for word in WORDS:
         schedule = made(word)
         trust = trust_of(word)
         assert trust is None or trust.sum_only == schedule.masked
@@ -170,9 +163,16 @@ def test_only_words_of_the_sum_alone_count_others_noise():
     assert made("none").scale > 2 * made("mask").scale  # each upload by itself
 
 
-def test_trust_models_that_show_uploads_have_no_word_that_runs():
-    assert {trust_of(word) for word in RUNS} == {None, TrustModel.THRESHOLD, TrustModel.SPLIT_MASKED}
-    assert not TrustModel.SPLIT.sum_only and not TrustModel.SHARED_KEY.sum_only
+def test_a_trust_model_that_shows_uploads_claims_the_epsilon_of_bare_ones():
+    assert trust_of("ckks") is TrustModel.SPLIT and not TrustModel.SPLIT.sum_only
+    ckks, bare = made("ckks", modulus_bits=28), made("none", modulus_bits=28)
+    assert ckks.noise == bare.noise and spent_of(ckks, 3)[1] == spent_of(bare, 3)[1]
+    assert ckks.behaviour_digest != bare.behaviour_digest
+    with pytest.raises(SurplusRefused):
+        made("ckks", dropout_noise="surplus")
+    sentence = guarantee_sentence(ckks, spent_of(ckks)[1])
+    assert "each site's upload included" in sentence and "could read each" in sentence
+    assert "Li and Micciancio" in sentence and "of a step before it is rounded" in sentence
 
 
 @pytest.mark.parametrize("word", ENCRYPTED)

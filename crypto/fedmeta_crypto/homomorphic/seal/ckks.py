@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sums of real vectors under CKKS, for comparison and teaching: no masks, and an inexact result.
 
-Not a part of any plan: it is no base for a claim of privacy towards the key holder (`RealSums.statement`).
+It is no base for a claim of privacy towards the key holder (`RealSums.statement`).
 """
 
 import struct
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmeta_crypto.errors import OutOfRing, PeerProtocolError, PlanRefused
-from fedmeta_crypto.homomorphic.errors import KeySpent, WrongKey
+from fedmeta_crypto.homomorphic.errors import KeySpent, NativeRefusal, WrongKey
 from fedmeta_crypto.homomorphic.seal.coefficients import checked, pack, packed_bytes
 from fedmeta_crypto.homomorphic.seal.presets import CKKS_4096
-from fedmeta_crypto.homomorphic.seal.process import DEFAULT_SECONDS, NativeProcess
+from fedmeta_crypto.homomorphic.seal.process import DEFAULT_SECONDS, NativeProcess, meaning
 from fedmeta_crypto.homomorphic.trust import TrustModel
 from fedmeta_crypto.modular import Words
 from fedmeta_crypto.wire import DECRYPTOR
 
 Reals = NDArray[np.float64]
 _N = CKKS_4096.degree
-_APPROXIMATE = (
+APPROXIMATE = (
     "A CKKS result carries noise that depends on the key: who is shown enough results can compute the key (Li and "
     "Micciancio, ePrint 2020/1533). Show results to the key holder only."
 )
@@ -62,7 +62,7 @@ class RealSums:
     @property
     def statement(self) -> str:
         """Who could read what, for reports."""
-        return f"{self.trust.who_could_read} {_APPROXIMATE}"
+        return f"{self.trust.who_could_read} {APPROXIMATE}"
 
     @property
     def coefficients(self) -> int:
@@ -81,7 +81,8 @@ class RealSums:
     def encrypt(self, values: Reals, public_key: bytes) -> bytes:
         """Encrypt d values under a public key.
 
-        Raises:     OutOfRing: another shape, a value that is no finite number, or one beyond `largest`.  WrongKey.
+        Raises:     OutOfRing: another shape, a value that is no finite number, or one beyond `largest`.  WrongKey,
+                    NativeRefusal.
         """
         if values.shape != (self.dimension,) or not np.isfinite(values).all():
             raise OutOfRing(f"not {self.dimension} finite values (NaN or infinity, or another shape)", where="encrypt")
@@ -95,13 +96,13 @@ class RealSums:
         rows = key.reshape(2, 2, _N)
         if int(rows[:, 0].max()) >= CKKS_4096.data_prime or int(rows[:, 1].max()) >= CKKS_4096.special_prime:
             raise WrongKey("a coefficient is not below its prime", sender=DECRYPTOR, where="public key")
-        native = NativeProcess(scheme="ckks", seconds=self.seconds)
-        try:
-            native.ask(b"P", key.tobytes(), answer=0)
-            answer = native.ask(b"E", values.astype(np.float64).tobytes(), answer=8 * self.coefficients)
-        finally:
-            native.end()
-        return pack(np.frombuffer(answer, np.uint64))
+        from fedmeta_crypto.homomorphic.seal import native, native_ckks
+
+        try:  # in this process: what is encrypted is its own, and the key's coefficients were checked one by one
+            context = native.public_context(native_ckks.keyless_context(CKKS_4096), key, CKKS_4096)
+            return pack(native_ckks.encrypt(context, values.astype(np.float64), CKKS_4096))
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise NativeRefusal(meaning(f"{type(error).__name__}: {error}"), where="encrypt") from None
 
 
 class CkksSecret:
@@ -129,6 +130,18 @@ class CkksSecret:
         self._total += values
         self._total -= (self._total >= np.uint64(CKKS_4096.data_prime)) * np.uint64(CKKS_4096.data_prime)
         self._added += 1
+
+    def open_sum(self, total: Words, *, clients: int) -> OpenedReals:
+        """Decrypt a sum that another party added, once: a decryptor that trusts its aggregator.
+
+        Raises:     KeySpent; PlanRefused: ciphertexts were added here too; OutOfRing: not coefficients of a sum.
+        """
+        if self._added:
+            raise PlanRefused("this secret has a sum of its own", where="open")
+        if total.shape != self._total.shape or int(total.max()) >= CKKS_4096.data_prime:
+            raise OutOfRing("not the coefficients of a sum", where="open")
+        self._total, self._added = total.astype(np.uint64), clients
+        return self.open()
 
     def open(self) -> OpenedReals:
         """Decrypt the sum, once, with its error; show it to nobody else.  Raises: KeySpent, NativeProcessDied, ..."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TenSEAL's BFV; this file and `native_ckks` alone call TenSEAL. It runs in the child process of `child`.
+"""TenSEAL's BFV; this file and `native_ckks` alone call TenSEAL.
+
+Secret keys, and sums that hold foreign uploads, meet it in the child process of `child` alone; what a client encrypts
+is its own, and it may do so in its own process.
 
 SEAL stores a ciphertext or a public key as a header of 16 bytes (magic 0xA15E, header size, version, compression,
 size), then parms_id, form, number of polynomials, degree, number of primes, scale, correction factor, and, behind a
@@ -21,7 +24,7 @@ from fedmeta_crypto.modular import Words
 _SAVE_PUBLIC = {
     "save_public_key": True, "save_secret_key": False, "save_galois_keys": False, "save_relin_keys": False,
 }  # fmt: skip
-_SAVE_PARAMETERS = _SAVE_PUBLIC | {"save_public_key": False}
+SAVE_PARAMETERS = _SAVE_PUBLIC | {"save_public_key": False}
 
 
 def new_context(preset: BfvPreset) -> Any:
@@ -36,7 +39,7 @@ def new_context(preset: BfvPreset) -> Any:
 @cache
 def keyless_context(preset: BfvPreset) -> Any:
     """Parameters alone, made once: the keys that TenSEAL cannot help making with them are dropped."""
-    context = ts.context_from(new_context(preset).serialize(**_SAVE_PARAMETERS))
+    context = ts.context_from(new_context(preset).serialize(**SAVE_PARAMETERS))
     if context.has_secret_key() or context.has_public_key():
         raise RuntimeError("this TenSEAL keeps keys that were not to be saved")
     return context
@@ -93,7 +96,7 @@ def public_context(own: Any, values: Words, preset: BfvPreset | CkksPreset) -> A
     """
     seal = own.seal_context().data
     key = stored(values, parms_id=list(seal.key_parms_id()), degree=preset.degree, primes=2, ntt=True)
-    plain = own.serialize(**_SAVE_PARAMETERS)
+    plain = own.serialize(**SAVE_PARAMETERS)
     # The parameters come first, at most 127 bytes, then the public part: 0x12, its length, flags and scale.
     end = 2 + plain[1]
     if plain[0] != 0x0A or plain[1] > 127 or plain[end] != 0x12 or plain[end + 1] != len(plain) - end - 2:

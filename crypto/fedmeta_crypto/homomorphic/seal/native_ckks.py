@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TenSEAL's CKKS, in the child process of `child`; stored forms as in `native`."""
+"""TenSEAL's CKKS; stored forms, and who meets it where, as in `native`."""
 
 import struct
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,16 @@ def new_context(preset: CkksPreset) -> Any:
     context = ts.context(ts.SCHEME_TYPE.CKKS, preset.degree, coeff_mod_bit_sizes=bits)
     context.global_scale = 2.0**preset.scale_bits
     native.check_primes(context, preset)
+    return context
+
+
+@cache
+def keyless_context(preset: CkksPreset) -> Any:
+    """Parameters alone, made once, as `native.keyless_context`."""
+    context = ts.context_from(new_context(preset).serialize(**native.SAVE_PARAMETERS))
+    context.global_scale = 2.0**preset.scale_bits
+    if context.has_secret_key() or context.has_public_key():
+        raise RuntimeError("this TenSEAL keeps keys that were not to be saved")
     return context
 
 
