@@ -43,6 +43,7 @@ bench: $(V)/.dev
 	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21 --mode malicious
 	$(V)/bin/python benchmarks/mask_loop.py
 	$(V)/bin/python benchmarks/large_rounds.py
+	$(V)/bin/python benchmarks/aggregations.py
 	for scheme in mask rlwe32 rlwe64 bfv ckks; do $(V)/bin/python benchmarks/homomorphic.py --scheme $$scheme; done
 	$(V)/bin/python benchmarks/homomorphic.py --scheme rlwe32 --dimension 10000 --repeat 21
 	$(V)/bin/python benchmarks/demo_cost.py
