@@ -60,7 +60,7 @@ def main() -> None:
     verdict = "the same, bit for bit" if same else "DIFFER"
     print(f"models of {', '.join(EXACT)} with one ring and the same noise: {verdict}")
     print(
-        f"hospital pilot, {options.rounds} rounds, {options.seeds} seeds; mean ± standard deviation of scores, medians of cost"
+        f"hospital pilot, {options.rounds} rounds, {options.seeds} seeds; scores ± standard deviation, medians of cost"
     )
     print(
         f"{'':8}{'ring':>6}{'AUROC':>16}{'Brier, calibrated':>20}{'eps server':>12}{'eps local':>11}{'kB':>9}{'ms':>8}"

@@ -15,35 +15,13 @@ import os
 import resource
 import struct
 import sys
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from fedmeta_crypto.homomorphic.seal import native, native_ckks
+from fedmeta_crypto.homomorphic.seal.frames import read_frame, write_frame
 from fedmeta_crypto.homomorphic.seal.presets import BFV_4096, CKKS_4096
-
-HEAD = struct.Struct("<cQ")
-MAX_FRAME = 1 << 33
-
-
-def write_frame(stream: IO[bytes], kind: bytes, *parts: bytes) -> None:
-    """One frame, flushed."""
-    stream.write(HEAD.pack(kind, sum(map(len, parts))))
-    for part in parts:
-        stream.write(part)
-    stream.flush()
-
-
-def read_frame(stream: IO[bytes], *, limit: int = MAX_FRAME) -> tuple[bytes, bytes]:
-    """One frame; raises `EOFError` at the end, or if one is cut short or longer than the limit."""
-    head = stream.read(HEAD.size)
-    if len(head) < HEAD.size:
-        raise EOFError
-    kind, size = HEAD.unpack(head)
-    data = stream.read(size) if size <= limit else b""
-    if len(data) < size:
-        raise EOFError
-    return kind, data
 
 
 class Engine:

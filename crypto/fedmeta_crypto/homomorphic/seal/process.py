@@ -8,7 +8,7 @@ import sys
 import threading
 
 from fedmeta_crypto.homomorphic.errors import NativeProcessDied, NativeRefusal
-from fedmeta_crypto.homomorphic.seal.child import read_frame, write_frame
+from fedmeta_crypto.homomorphic.seal.frames import read_frame, write_frame
 
 DEFAULT_MEMORY = 2 << 30
 DEFAULT_SECONDS = 120.0
