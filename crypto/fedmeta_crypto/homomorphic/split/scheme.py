@@ -36,6 +36,12 @@ class SplitScheme:
     Args:       clients: size of the cohort.  modulus_bits: B, of the sum.  dimension: d.  cipher: encrypts
                 `session_length` words.
     Raises:     PlanRefused: out of range, or the plaintext modulus is too small for such sums.
+
+    Example:
+        >>> from fedmeta_crypto.homomorphic.seal.cipher import TensealBfv
+        >>> scheme = SplitScheme(clients=10, modulus_bits=22, dimension=5, cipher=TensealBfv())
+        >>> scheme.session_length, scheme.trust.value  # two values to a word
+        (3, 'split, masked')
     """
 
     clients: int

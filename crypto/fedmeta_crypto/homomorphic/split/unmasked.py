@@ -23,6 +23,13 @@ class UnmaskedSplitForTeaching:
     """A decryptor's key and the one sum that it opens, of uploads without masks.
 
     Guarantee:  none against a bad client, and none against the decryptor: `trust.who_could_read` says so.
+
+    Example:
+        >>> from fedmeta_crypto.homomorphic.seal.cipher import TensealBfv
+        >>> scheme = SplitScheme(clients=3, modulus_bits=20, dimension=2, cipher=TensealBfv())
+        >>> split = UnmaskedSplitForTeaching(scheme)
+        >>> split.open({id_: split.upload(np.array([id_, 7], np.uint32)) for id_ in (3, 5, 8)})
+        array([16, 21], dtype=uint32)
     """
 
     trust = TrustModel.SPLIT
