@@ -5,7 +5,7 @@ import numpy as np
 from crypto_rounds import RECORD, Rehearsal, plan, sum_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from selective_rounds import SelectiveRehearsal, SelectiveSplitRehearsal
+from selective_rounds import SelectiveLatticeRehearsal, SelectiveRehearsal, SelectiveSplitRehearsal
 
 from fedmeta_crypto.homomorphic.selection import Selection
 
@@ -67,3 +67,16 @@ def test_a_record_goes_through_the_layer():
         getattr(round_, move)()
     recorded = round_.publish(RECORD).countersign()
     assert len(recorded.signatures) == 4 and recorded.survivors_digest == round_.server.agreed
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_lattice_parcels_in_the_layer_give_the_sum_of_full_encryption(data):
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=1, max_size=300).filter(any)))
+    name, bits = data.draw(st.sampled_from([("rlwe32", 12), ("rlwe32", 22), ("rlwe64", 32)]))
+    round_ = SelectiveLatticeRehearsal(Selection.of(mask), name=name, bits=bits, seed=data.draw(st.integers(0, 999)))
+    lost = set(data.draw(st.lists(st.sampled_from(round_.parameters.cohort), max_size=1)))
+    round_.advertise().share().deliver().mask(drop=lost).agree().unmask()
+    survivors = tuple(id_ for id_ in round_.parameters.cohort if id_ not in lost)
+    assert round_.opened.survivors == survivors
+    assert np.array_equal(round_.opened.total, sum_of(round_.vectors, survivors, bits))

@@ -3,6 +3,7 @@
 
 import numpy as np
 from crypto_rounds import Rehearsal, plan, signed_plan
+from lattice_rounds import LatticeRehearsal
 from split_rounds import SplitRehearsal, small_vectors, toy_scheme
 
 from fedmeta_crypto.homomorphic.selection import Selection
@@ -47,4 +48,21 @@ class SelectiveSplitRehearsal(SplitRehearsal):
 
     def client(self, id_, message, **changes):
         inner = super().client(id_, message, **changes)
+        return SelectiveClient(inner, self.selection, modulus_bits=self.scheme.modulus_bits)
+
+
+class SelectiveLatticeRehearsal(LatticeRehearsal):
+    """The sessions inside are those of the threshold mode."""
+
+    def __init__(self, selection, *, bits=16, seed=0, **changes):
+        self.selection = selection
+        super().__init__(bits=bits, dimension=selection.encrypted, **changes)
+        self.server = SelectiveServer(self.server, selection, modulus_bits=bits)
+        draw = np.random.default_rng(seed)
+        self.vectors = {
+            id_: draw.integers(0, 2**bits, selection.dimension).astype(np.uint32) for id_ in self.parameters.cohort
+        }
+
+    def client(self, id_, m0, **changes):
+        inner = super().client(id_, m0, **changes)
         return SelectiveClient(inner, self.selection, modulus_bits=self.scheme.modulus_bits)
