@@ -74,7 +74,7 @@ class SealSecret:
         self.public_key = public_bytes(self.context)
         self.total = ts.bfv_vector(self.context, [0] * N)
 
-    def add(self, ciphertext):
+    def add(self, ciphertext, *, sender):
         self.total = self.total + ts.bfv_vector_from(self.context, bytes(ciphertext))
 
     def open(self):

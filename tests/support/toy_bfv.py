@@ -29,7 +29,8 @@ class ToySecret:
         self.total = [([0] * n, [0] * n) for _ in range(cipher.blocks(words))]
         self.wiped = False
 
-    def add(self, ciphertext):
+    def add(self, ciphertext, *, sender=DECRYPTOR):
+        self.cipher.check_ciphertext(ciphertext, words=self.count, sender=sender)
         q = self.cipher.q
         self.total = [
             ([(x + y) % q for x, y in zip(a0, b0, strict=True)], [(x + y) % q for x, y in zip(a1, b1, strict=True)])
@@ -121,7 +122,7 @@ class ClearKey:
     def __init__(self, cipher, words):
         self.public_key, self.total, self.modulus = b"no key", np.zeros(words, object), cipher.modulus
 
-    def add(self, ciphertext):
+    def add(self, ciphertext, *, sender=DECRYPTOR):
         self.total = self.total + np.frombuffer(bytes(ciphertext), "<u8").astype(object)
 
     def open(self):

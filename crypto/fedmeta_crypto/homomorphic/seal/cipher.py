@@ -172,11 +172,11 @@ class BfvSecret:
         """The public half, in the form that `TensealBfv.check_public_key` takes."""
         return self._public_key
 
-    def add(self, ciphertext: bytes | memoryview) -> None:
-        """Add a ciphertext that `check_ciphertext` took; the sum starts from this side's own zero."""
+    def add(self, ciphertext: bytes | memoryview, *, sender: int = DECRYPTOR) -> None:
+        """Check a ciphertext as `TensealBfv.check_ciphertext` does, then add it; the sum starts from our own zero."""
         if self._native is None:
             raise KeySpent("the sum is closed", where="add")
-        self._total += self._cipher.read(ciphertext, words=self._words, sender=DECRYPTOR)
+        self._total += self._cipher.read(ciphertext, words=self._words, sender=sender)
         self._total -= (self._total >= np.uint64(self._cipher.preset.data_prime)) * np.uint64(
             self._cipher.preset.data_prime
         )

@@ -17,10 +17,10 @@ class RoundSecret(Protocol):
     def public_key(self) -> bytes:
         """The public half, in the form that `WordCipher.check_public_key` takes."""
 
-    def add(self, ciphertext: bytes | memoryview) -> None:
-        """Add a ciphertext that `WordCipher.check_ciphertext` took; the sum starts from this side's own zero.
+    def add(self, ciphertext: bytes | memoryview, *, sender: int) -> None:
+        """Check a ciphertext as `WordCipher.check_ciphertext` does, and add it; the sum starts from this side's zero.
 
-        Raises:     a `ProtocolError`, and the sum is as it was.
+        Raises:     PeerProtocolError: its form is wrong, and nothing was added.
         """
 
     def open(self) -> Words:

@@ -191,10 +191,10 @@ class Decryptor:
             raise self._not_now("a parcel")
         if self.phase is not DecryptorPhase.ADDING:
             raise Unexpected("a ciphertext after the list of survivors", sender=SERVER, where=_WHERE)
-        upload = read_upload(message, wire=wire, parameters=parameters, scheme=self.scheme)
+        upload = read_upload(message, wire=wire, parameters=parameters, scheme=self.scheme, check_form=False)
         if upload.author in self._digests:
             raise Repeated("a second ciphertext of this client", sender=upload.author, where=_WHERE)
-        key.add(upload.parcel.ciphertext)
+        key.add(upload.parcel.ciphertext, sender=upload.author)
         self._digests[upload.author] = upload.digest
         return Step()
 

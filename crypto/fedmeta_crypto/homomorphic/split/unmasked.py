@@ -60,8 +60,8 @@ class UnmaskedSplitForTeaching:
         for id_, ciphertext in uploads.items():
             self.scheme.cipher.check_ciphertext(ciphertext, words=self.scheme.session_length, sender=id_)
         self._spent = True
-        for ciphertext in uploads.values():
-            self._key.add(ciphertext)
+        for id_, ciphertext in uploads.items():
+            self._key.add(ciphertext, sender=id_)
         words = self._key.open()
         self._key.wipe()
         return self.scheme.unpack(words)
