@@ -31,9 +31,10 @@ class Plan(BaseModel):
     Hiding: `strength` says what the protocol withstands; `corrupt_fraction` and `colluders` how many sites may work
     with the server (A is the larger one; at semi-honest `colluders` alone counts, 0 unless stated);
     `dropout_fraction` how many may fall silent (default: a tenth, or `dropout` if that is more). `threshold` t is for
-    strength semi-honest alone (default: the smallest with 2t > n). `aggregation` "mask" adds under masks, "rlwe32"
-    and "rlwe64" lattice ciphertexts whose key only exists as a sum (`aggregation`), both exactly and with the server
-    seeing sums alone; "none" hides nothing, for comparison. `modulus_bits`: the sum's ring (default: what fits).
+    strength semi-honest alone (default: the smallest with 2t > n). `aggregation` "mask" adds under masks,
+    "bfv" masked words that a second server decrypts, "rlwe32" and "rlwe64" lattice ciphertexts whose key only exists as
+    a sum: all exactly, and with the server's epsilon. "ckks" is approximate and readable by the decryptor, "none" hides
+    nothing: to compare. `modulus_bits` B is of the ring of the sum (default: what `aggregation` has room for).
     Claim: `unit`, `adjacency` and `mode` (`fedmeta_privacy.claims`); `task_slots` persons a site may register (unit
     task), `inner_clip` and `hessian_clip` of the noisy adaptation (mode noisy-inner, where algorithm maml means second
     order with private Hessian products).

@@ -50,7 +50,9 @@ def run(
         str | None, typer.Option(help="flat; for networks also per-layer and adaptive (persons, sites). [flat]")
     ] = None,
     algorithm: Annotated[str | None, typer.Option(help="maml, fomaml, anil, reptile or fedavg. [maml]")] = None,
-    aggregation: Annotated[str | None, typer.Option(help="mask, rlwe32 or rlwe64; none to compare. [mask]")] = None,
+    aggregation: Annotated[
+        str | None, typer.Option(help="mask, bfv, rlwe32 or rlwe64; ckks or none to compare. [mask]")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Fixes data, split and dropouts; never keys or noise. [0]")] = None,
     insecure_reproducible: Annotated[
         bool | None, typer.Option("--insecure-reproducible", help="Seed keys and noise too; no guarantee.")
