@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One second-order MAML step by torchopt's MetaSGD, in torchopt's own environment; gradients of all tasks summed.
 
-.peers/torchopt/bin/python benchmarks/peers/torchopt_maml.py MODEL STEPS REPEAT FILE
+.peers/torchopt/bin/python benchmarks/peers/torchopt_maml.py MODEL STEPS REPEAT FILE [float64]
 
 Prints one line of JSON with all times; the meta-gradient, averaged over tasks, goes to FILE as plain float64.
 """
@@ -19,7 +19,8 @@ from meta_tasks import RATE, TASKS, loss, network, tasks
 def main() -> None:
     model, steps, repeat, file = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     torch.set_num_threads(1)
-    net, ((xs, ys), (xq, yq)) = network(model), tasks(model)
+    kind = torch.float64 if sys.argv[5:] == ["float64"] else torch.float32
+    net, ((xs, ys), (xq, yq)) = network(model).to(kind), [[one.to(kind) for one in part] for part in tasks(model)]
 
     def step() -> None:
         net.zero_grad()

@@ -52,13 +52,14 @@ def compare(monkeypatch, tmp_path):
     return module
 
 
-def answers(off=0.0):
-    """A stand-in for both processes: torchopt at 10 ms, ours at 2 ms, our gradient off by so much."""
+def answers(off=0.0, rounded=0.0):
+    """A stand-in for both processes: torchopt at 10 ms, ours at 2 ms; how far off our gradient is, and in float32."""
 
     def last_json(command):
         own = "--engine" in command
-        file = Path(command[command.index("--save") + 1] if own else command[-1])
-        file.write_bytes((np.array([1.0, -2.0]) + (off if own else 0.0)).tobytes())
+        exact = "float64" in command
+        file = Path(command[command.index("--save") + 1] if own else command[-2])
+        file.write_bytes((np.array([1.0, -2.0]) + (off + (0.0 if exact else rounded) if own else 0.0)).tobytes())
         if own:
             return {"min_ms": 2.0, "median_ms": 3.0, "engine": "stacked"}
         return {"ms": [12.0, 10.0, 11.0]}
@@ -67,15 +68,17 @@ def answers(off=0.0):
 
 
 def test_ratios_of_minima_and_agreement(compare, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "last_json", answers())
+    monkeypatch.setattr(compare, "last_json", answers(rounded=1e-3))
     assert compare.main() == 0
     row = capsys.readouterr().out.splitlines()[-1].split()
-    assert row == ["mlp/1", "auto", "(stacked)", "10.00", "(11.00)", "2.00", "(3.00)", "5.0x", "2.3", "agree"]
+    assert row[:9] == ["mlp/1", "auto", "(stacked)", "10.00", "(11.00)", "2.00", "(3.00)", "5.0x", "2.3"]
+    assert " ".join(row[9:]) == "agree to 0e+00 (float32: 5e-04)"
 
 
-def test_gradients_that_differ_fail(compare, monkeypatch, capsys):
-    monkeypatch.setattr(compare, "last_json", answers(off=1e-3))
-    assert compare.main() == 1 and "DISAGREE by 5.0e-04" in capsys.readouterr().out
+@pytest.mark.parametrize("off", [1e-3, 1e-8])
+def test_gradients_that_differ_in_float64_fail(compare, monkeypatch, capsys, off):
+    monkeypatch.setattr(compare, "last_json", answers(off=off))
+    assert compare.main() == 1 and f"DISAGREE by {off / 2:.0e}" in capsys.readouterr().out
 
 
 def test_a_side_that_fails_says_so(compare, monkeypatch, capsys):
