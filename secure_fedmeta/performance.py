@@ -26,8 +26,8 @@ class Performance:
     Attributes:
         engine: `loop` computes any network unit by unit; `stacked` a batch of slots; `vmap` and `compiled` where a site
             is one unit; `auto` measures on tasks that hold no data.
-        chunk: slots computed at a time; None for all of them. Take a divisor of their number: a shorter last chunk has
-            another shape, in which some networks round differently, and is then refused (`EngineUnsafe`).
+        chunk: slots computed at a time; None for all of them. The last chunk is filled up with empty slots: a shorter
+            one would have another shape, in which some networks round differently.
         threads: of torch while it computes; None leaves its setting.
         rows: (support, query) rows that a person's slot is padded to, where the unit is a person: choose them from
             public knowledge, never from the records. A person with more is computed alone. None: the plan's slots.

@@ -24,6 +24,18 @@ from .stacked import StackedEngine
 Float = NDArray[np.float64]
 
 
+def whole_chunks(fast: BatchedEngine, count: int) -> int:
+    """`count`, filled up so that every chunk has as many places: the last one too has the shape of all others.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> [whole_chunks(SimpleNamespace(chunk=chunk), 10) for chunk in (None, 4, 5, 16)]
+        [10, 12, 10, 10]
+    """
+    chunk = fast.chunk
+    return count if chunk is None or count <= chunk else -(-count // chunk) * chunk
+
+
 def check_apart(
     fast: BatchedEngine, theta: Float, *, units: int, rows: tuple[int, int], shape: tuple[int, ...]
 ) -> None:
@@ -41,6 +53,7 @@ def check_apart(
     def part(count: int) -> tuple[Float, Float]:
         return rng.integers(0, 2, (count, *shape)).astype(np.float64), np.zeros(count)
 
+    units = whole_chunks(fast, units)
     drawn = [Task(*part(rows[0]), *part(rows[1])) for _ in range(units)]
     before = fast.slots
     fast.slots = rows
@@ -116,7 +129,8 @@ class SlottedEngine:
         fitting = [self._fits(task) for task in tasks]
         nobody = Task(np.zeros((0, *self._shape)), np.zeros(0), np.zeros((0, *self._shape)), np.zeros(0))
         slots = [task if fits else nobody for task, fits in zip(tasks, fitting, strict=True)]
-        found = self._batch(run, slots + [nobody] * (self._units - len(tasks)))[: len(tasks)]
+        places = whole_chunks(self._fast, self._units)
+        found = self._batch(run, slots + [nobody] * (places - len(tasks)))[: len(tasks)]
         for place, fits in enumerate(fitting):
             if not fits:
                 found[place] = run(self._slow, [tasks[place]])[0]
@@ -135,9 +149,10 @@ class SlottedEngine:
     def _examples(
         self, rows: Float, labels: Float, run: Callable[[BatchedEngine | LoopEngine, Float, Float], Float]
     ) -> Float:
-        places = max(self._rows)
-        if len(labels) > places:
-            raise ValueError(f"{len(labels)} rows in {places} slots")
+        most = max(self._rows)
+        if len(labels) > most:
+            raise ValueError(f"{len(labels)} rows in {most} slots")
+        places = whole_chunks(self._fast, most)
         if rows.shape[1:] != self._shape:
             return run(self._slow, rows, labels)  # one table has one shape: that of all of them
         valid = np.array([self._labelled(labels[i : i + 1]) for i in range(len(labels))], dtype=bool)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from mode_runs import mode_data, mode_schedule
-from networks import MAML, NETS
+from networks import CLASSES, MAML, NETS
 from small_runs import credentials_of, simulation_of, tap
 
 from secure_fedmeta.engines import auto, compiled
 from secure_fedmeta.engines.auto import AutoEngine, choose
+from secure_fedmeta.engines.batch import TaskBatch
 from secure_fedmeta.engines.compiled import CompiledEngine
 from secure_fedmeta.engines.loop import LoopEngine
 from secure_fedmeta.engines.slots import SlottedEngine, check_apart
@@ -18,6 +19,7 @@ from secure_fedmeta.errors import EngineRefused, EngineUnsafe, ModelRefused, Set
 from secure_fedmeta.federation.contribution import contribution_of
 from secure_fedmeta.federation.simulation import LocalSite
 from secure_fedmeta.performance import Performance
+from secure_fedmeta.tasks import Task
 
 IDS = (1, 2, 3, 4)
 
@@ -72,6 +74,28 @@ def test_a_network_whose_rows_depend_on_their_slot_is_refused(monkeypatch):
     monkeypatch.setattr(engine, "contributions", lambda *given: honest(*given) * (1 + 1e-15 * np.arange(5)[:, None]))
     with pytest.raises(EngineUnsafe, match="slot"):
         check_apart(engine, engine.architecture.start, units=5, rows=(2, 2), shape=(6,))
+
+
+@pytest.mark.parametrize("net", ["linear", "lstm"])
+@pytest.mark.parametrize("chunk", [2, 3, 4])
+def test_a_chunk_that_does_not_divide_the_slots_is_filled_up(net, chunk, monkeypatch):
+    kind, bound, many = NETS[net], NETS[net].bound(), 5
+    rng = np.random.default_rng(0)
+
+    def drawn():
+        return kind.rows(rng, 2), rng.integers(0, CLASSES, 2).astype(float)
+
+    tasks = [Task(*drawn(), *drawn()) for _ in range(many)]
+    slow, shape = LoopEngine(bound, MAML, loss="cross-entropy"), (kind.width,)
+    found, sizes, part = {}, [], TaskBatch.part
+    monkeypatch.setattr(TaskBatch, "part", lambda batch, a, b: sizes.append(b - a) or part(batch, a, b))
+    for size in (None, chunk):
+        fast = StackedEngine(bound, MAML, loss="cross-entropy", chunk=size)
+        check_apart(fast, bound.start, units=many, rows=(2, 2), shape=shape)
+        slotted = SlottedEngine(fast, slow, units=many, rows=(2, 2), shape=shape, classes=CLASSES)
+        found[size] = slotted.contributions(bound.start, tasks)
+    assert set(sizes) == {chunk}
+    np.testing.assert_allclose(found[chunk], found[None], rtol=1e-10, atol=1e-12)
 
 
 def test_auto_takes_the_loop_where_rows_depend_on_their_slot(monkeypatch):
