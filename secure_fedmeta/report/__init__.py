@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
+from ..federation.approximate import error_in_steps
 from ..guarantee import downgrade_line, encryption_line, rounding_line, show
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _content(result: HospitalResult) -> dict[str, Any]:
         "stopped": run.stopped,
         "hiding": schedule.hiding,
         "encrypted": encryption_line(schedule),
+        "error": error_in_steps(schedule) if schedule.decrypted and not schedule.masked else 0.0,
         "downgrade": downgrade_line(schedule),
         "at_floor": show(schedule.epsilon(plan.rounds * schedule.floor_shift)) if private else "none",
         "excluded": run.excluded,

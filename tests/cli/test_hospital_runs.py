@@ -186,6 +186,42 @@ def test_without_masks_only_each_upload_is_claimed(pilot):
     assert ledger(out)[0]["body"]["protocol"] == "none"
 
 
+SAYS = {
+    "bfv": ('trust model "split, masked"', "sums of masked words, uniform to it", True),
+    "rlwe32": ('trust model "threshold"', "Research grade", True),
+    "rlwe64": ('trust model "threshold"', "Research grade", True),
+    "ckks": ('trust model "split":', "could have read every hospital", False),
+}
+
+
+@pytest.mark.parametrize(
+    "word", ["bfv", "rlwe32", *(pytest.param(word, marks=pytest.mark.long) for word in ("rlwe64", "ckks"))]
+)
+def test_every_aggregation_runs_and_says_who_could_decrypt_what(pilot, word, tmp_path, capsys):
+    trust, seen, sums_only = SAYS[word]
+    status, text, _, out = pilot("--aggregation", word)
+    assert status == 0
+    sentence = ledger(out)[-1]["body"]["guarantee"]
+    assert trust in sentence and sentence in text
+    assert ("the sum over at least 9 sites" in sentence) == sums_only
+    assert ("each site's upload included" in sentence) == (not sums_only)
+    end = ledger(out)[-1]["body"]["epsilon"]
+    assert (float(end["server"]) < float(end["local"])) == sums_only and float(end["server"]) <= 3.0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert seen in page and trust.replace('"', "&#34;") in page
+    assert "decryptor" in page or word.startswith("rlwe")
+    assert main(["run", str(out / "config.toml"), "--rounds", "1", "--out", str(tmp_path / "again")]) == 0
+    capsys.readouterr()
+    roster = tmp_path / "roster.toml"
+    if sums_only:
+        roster.write_bytes((out / "allow-list.toml").read_bytes())
+        heads = out.with_name(out.name + "-sites")
+        assert main(["audit", str(out), "--roster", str(roster), "--heads", str(heads)]) == 0
+        assert capsys.readouterr().out.startswith("verdict: ok")
+    else:
+        assert main(["audit", str(out)]) == 5  # nobody signed
+
+
 def test_colluders_and_dropouts_stay_within_the_target(pilot):
     status, text, _, out = pilot("--colluders", "3", "--dropout", "0.15", "--dropout-fraction", "0.2")
     assert status == 0 and "at most A = 3 of 10 sites corrupt" in text and "A=3, D=2, quorum 7" in text
