@@ -171,7 +171,11 @@ def _check(module: torch.nn.Module) -> None:
     for name, part in module.named_modules():
         where = f"{name or 'the module'} ({type(part).__name__})"
         if isinstance(part, _BatchNorm):
-            raise _refused(f"{where} normalises over the batch", "use GroupNorm or LayerNorm")
+            # Without running statistics too: a record's gradient then depends on who else is in the batch.
+            raise _refused(
+                f"{where} normalises over the batch, so that a record's contribution depends on the others",
+                "use GroupNorm or LayerNorm",
+            )
         random = isinstance(part, _DropoutNd) and part.p > 0
         random |= isinstance(part, torch.nn.RNNBase) and part.dropout > 0
         random |= isinstance(part, torch.nn.MultiheadAttention) and part.dropout > 0

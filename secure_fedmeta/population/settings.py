@@ -16,6 +16,7 @@ from ..losses import ROW_LOSSES
 from .accounting import Account, account_of
 from .clients import ClientSource
 from .cohorts import Available, Cohorts, Dropouts, Everyone, FixedSize, Poisson
+from .local_sgd import LocalSgd
 from .rounds import DiscreteNoise, NormalNoise
 from .updates import Updates
 
@@ -65,6 +66,20 @@ class Training:
     account: Account = field(init=False)
 
     def __post_init__(self) -> None:
+        if not (callable(getattr(self.updates, "rows", None)) and hasattr(self.updates, "total")) or isinstance(
+            self.updates, LocalSgd
+        ):
+            raise SettingError(
+                f"updates is a {type(self.updates).__name__}",
+                "training",
+                "wrap what clients compute: Trained(LocalSgd(...)), or Adapted(engine)",
+            )
+        if not callable(getattr(self.cohorts, "draw", None)):
+            raise SettingError(
+                f"cohorts is a {type(self.cohorts).__name__}",
+                "training",
+                "use Everyone, Poisson, FixedSize or Available",
+            )
         counts = (self.rounds, self.floor, self.spare + 1)
         if min(counts) < 1 or not self.divisor > 0 or not self.server_lr > 0 or not 0 < self.delta < 1:
             raise SettingError(

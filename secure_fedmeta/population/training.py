@@ -22,7 +22,7 @@ import torch
 from fedmeta_crypto import Keystream
 from fedmeta_privacy.filters import DominatingEventFilter
 
-from ..errors import CheckpointDamaged, FileError, RunError
+from ..errors import CheckpointDamaged, FileError, RunError, SettingError
 from ..federation.storage import Appender
 from .checkpoint import NAME, Checkpoint, load, save
 from .clients import Indices
@@ -73,10 +73,15 @@ def train(
 
     Raises:
         FileError: the folder holds a run, or none.
-        SettingError: a folder, and settings that nothing tells from others (`Training.digest`).
+        SettingError: a start that is no vector; a folder, and settings that nothing tells from others
+            (`Training.digest`).
         CheckpointDamaged, JournalDamaged, JournalRolledBack: what it holds cannot be trusted.
         RunError: the model is not finite any more.
     """
+    if not isinstance(start, Tensor) or start.dim() != 1 or not start.is_floating_point():
+        raise SettingError("the start is no vector of floats", "training", "pass a torch tensor of shape (D,)")
+    if every < 1:
+        raise SettingError(f"every={every}", "training", "use a whole number from 1")
     rounds = training.rounds + training.spare
     budget = DominatingEventFilter(training.account.release, rounds)
     state = _State(start.clone(), 0, 0, 0, {})

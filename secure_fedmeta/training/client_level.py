@@ -238,7 +238,7 @@ def train_privately(
     Raises:
         TrainingRefused: delta is not below 1/N: publishing one whole client at random would satisfy it.
     """
-    n, width = len(population), len(theta)
+    state, n, width = outer.begin(theta), len(population), len(theta)
     if level.delta * n >= 1:
         raise TrainingRefused(f"delta={level.delta:g} with {n} clients", "client level", "choose delta below 1/N")
     multiplier = level.multiplier(rounds=outer.rounds, population=n, dimension=width)
@@ -249,7 +249,7 @@ def train_privately(
 
     coins = _coins(level, n, seed)
     noisy = _noisy_sum(level, multiplier, population=n, dimension=width, seed=seed)
-    rule, state, norms = level.clipping, outer.begin(theta), []
+    rule, norms = level.clipping, []
     taken = np.zeros(n, dtype=np.int64)
     expected = level.sampling_probability * n
     for number in range(outer.rounds):

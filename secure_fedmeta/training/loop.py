@@ -36,7 +36,8 @@ def meta_train(
     """Train by the mean contribution of each round's tasks; (D,) to (D,). Equal seeds give equal results.
 
     Raises:
-        TrainingRefused: a round's mean is not finite; the model before it would be no result.
+        TrainingRefused: a round's mean is not finite (the model before it would be no result), theta is no vector, or
+            the source gives no batch.
 
     Example:
         >>> from secure_fedmeta.algorithms.inner import GradientSteps
@@ -55,7 +56,14 @@ def meta_train(
     """
     state = outer.begin(theta)
     for number in range(outer.rounds):
-        mean = engine.of_batch(state.theta, source(number)).mean(0)
+        batch = source(number) if callable(source) else source
+        if not isinstance(batch, TaskBatch):
+            raise TrainingRefused(
+                f"the source gave a {type(batch).__name__}",
+                "training",
+                "pass a function from the number of a round to its TaskBatch",
+            )
+        mean = engine.of_batch(state.theta, batch).mean(0)
         if not torch.isfinite(mean).all():
             raise TrainingRefused(
                 f"the mean contribution of round {number + 1} is not finite",

@@ -61,7 +61,13 @@ class Outer:
         return self.lr * rising * falling
 
     def begin(self, theta: Tensor) -> OuterState:
-        """The state before the first step."""
+        """The state before the first step.
+
+        Raises:
+            TrainingRefused: theta is no vector of floats.
+        """
+        if not isinstance(theta, Tensor) or theta.dim() != 1 or not theta.is_floating_point():
+            raise TrainingRefused("theta is no vector of floats", "outer", "pass a torch tensor of shape (D,)")
         return OuterState(self, theta)
 
 

@@ -199,3 +199,19 @@ def test_a_model_that_diverges_ends_the_run():
     training = small_training(server_lr=1e300, noise=None, clip_norm=None, cohorts=Everyone(10), divisor=1.0)
     with pytest.raises(RunError, match="diverged"):
         train(training, start_of(training), progress=False)
+
+
+def test_first_mistakes_are_numbered():
+    sgd = SGD.sgd
+    with pytest.raises(SettingError, match=r"updates is a LocalSgd .*Trained\(LocalSgd"):
+        small_training(updates=sgd)
+    with pytest.raises(SettingError, match="updates is a function"):
+        small_training(updates=lambda theta: theta)
+    with pytest.raises(SettingError, match="cohorts is a int"):
+        small_training(cohorts=200)
+    training = small_training()
+    for start in (np.zeros(3), [0.0], torch.zeros(2, 2), torch.zeros(3, dtype=torch.int64)):
+        with pytest.raises(SettingError, match="SFM-101: the start is no vector of floats"):
+            train(training, start, progress=False)
+    with pytest.raises(SettingError, match="every=0"):
+        train(training, start_of(training), every=0, progress=False)

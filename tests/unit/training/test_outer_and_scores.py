@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -175,3 +176,16 @@ def test_with_steps_refuses_what_it_does_not_know():
         with_steps(Maml(STEPS), -1)
     with pytest.raises(TrainingRefused):
         with_steps(Blend((Maml(STEPS),), (1.0,)), 3)
+
+
+@pytest.mark.parametrize("theta", [np.zeros(3), [0.0], torch.zeros(2, 2), torch.zeros(3, dtype=torch.int64)])
+def test_a_start_that_is_no_vector_of_floats_is_refused(theta):
+    with pytest.raises(TrainingRefused, match="SFM-146: theta is no vector of floats"):
+        Outer(rounds=1, lr=0.1).begin(theta)
+
+
+@pytest.mark.parametrize("source", [lambda number: None, [1, 2], None])
+def test_a_source_that_gives_no_batch_is_refused(source):
+    engine = StackedEngine(bind(torch.nn.Linear(1, 1)), Maml(STEPS), loss="squared")
+    with pytest.raises(TrainingRefused, match="SFM-146: the source gave a"):
+        meta_train(engine, torch.zeros(2), source, Outer(rounds=1, lr=0.1))

@@ -83,7 +83,7 @@ def test_starts_are_glorot_uniform():
 
 
 def test_batch_normalisation_is_refused_where_a_guarantee_is_asked_for():
-    with pytest.raises(ModelRefused, match=r"SFM-114.*normalises over the batch"):
+    with pytest.raises(ModelRefused, match=r"SFM-114.*normalises over the batch, so that"):
         bind(celeba_cnn(norm="batch"))
     net = celeba_cnn(groups=4, seed=1)
     architecture = bind(net)
