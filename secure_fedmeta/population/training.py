@@ -98,7 +98,8 @@ def train(
     try:
         if folder is not None and resume:
             budget, state = _restored(training, start, folder, rounds)
-        elif folder is not None:  # so that no charge is ever without the settings that it is of
+        # So that no charge is ever without the settings that it is of; a run may have been killed before it had one.
+        if folder is not None and not (folder / NAME).exists():
             save(folder, _checkpoint(training, state, budget))
         with bar(training.rounds, done=state.step, shown=progress) as advance:
             stopped = _loop(training, state, budget, journal, folder, every, watch, advance)

@@ -165,3 +165,20 @@ def test_a_folder_with_a_run_is_never_started_over_and_none_is_never_resumed(tmp
     train(training, start_of(training), folder=tmp_path, progress=False)
     with pytest.raises(FileError, match="holds a run already"):
         train(training, start_of(training), folder=tmp_path)
+
+
+@pytest.mark.parametrize("reproducible", [True, False])
+def test_killed_before_its_first_checkpoint_and_again_before_the_next(tmp_path, reproducible):
+    """The first kill left a journal without a line; what is charged after it must have settings to belong to."""
+    training = small_training(reproducible=reproducible, spare=3)
+    (tmp_path / JOURNAL).touch()
+
+    def killed(step, survivors, theta):
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(training, start_of(training), folder=tmp_path, resume=True, every=5, watch=killed, progress=False)
+        assert (tmp_path / "checkpoint.json").exists()
+    result = train(training, start_of(training), folder=tmp_path, resume=True, progress=False)
+    assert result.rounds == 6 and result.charged == (6 if reproducible else 8)
