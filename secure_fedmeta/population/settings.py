@@ -66,9 +66,7 @@ class Training:
     account: Account = field(init=False)
 
     def __post_init__(self) -> None:
-        if not (callable(getattr(self.updates, "rows", None)) and hasattr(self.updates, "total")) or isinstance(
-            self.updates, LocalSgd
-        ):
+        if not callable(getattr(self.updates, "total", None)) or isinstance(self.updates, LocalSgd):
             raise SettingError(
                 f"updates is a {type(self.updates).__name__}",
                 "training",
