@@ -9,12 +9,11 @@ are otherwise as published.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from secure_fedmeta.datasets.codebook import Codebook
+from secure_fedmeta.datasets.federation import Federation, Member
 from secure_fedmeta.datasets.records import RecordsError, SiteRecords
 
 Float = NDArray[np.float64]
@@ -25,6 +24,8 @@ SMALLEST_SITE = 20
 REGISTERED_SHARE = 0.6
 """Share of a member's patients that take part in training; the others are seen by the evaluation only."""
 
+SOURCE = "Breast Cancer Wisconsin (Diagnostic): 569 real patients, bundled with scikit-learn; sites are simulated"
+
 _SIZE_SPREAD = 0.3  # sizes run over (1 -+ spread) times the mean
 _SHARES = (0.18, 0.58)  # wanted shares of malignant patients, before they are brought to the total
 _SD_LENGTH = 0.08  # log of the pixel size: one factor for radius, its square for area
@@ -32,37 +33,7 @@ _SD_TEXTURE = 0.15  # log of the contrast of stain and camera
 _SD_SHAPE = 0.12  # log of how closely the outline follows the membrane: one factor for each shape feature
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MemberHospital:
-    """A hospital that trains: its registered patients, and its later ones, which only the evaluation sees."""
-
-    name: str
-    registered: SiteRecords
-    unseen: SiteRecords
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HospitalPilot:
-    """Members that train together, and whole hospitals that come later.
-
-    >>> pilot = load_hospitals(seed=0)
-    >>> len(pilot.members), len(pilot.unseen), pilot.patients
-    (10, 2, 569)
-    >>> pilot.members[0].name, pilot.unseen[1].name
-    ('hospital-01', 'unseen-02')
-    """
-
-    seed: int
-    members: tuple[MemberHospital, ...]
-    unseen: tuple[SiteRecords, ...]
-
-    @property
-    def patients(self) -> int:
-        """All patients of all hospitals."""
-        return sum(len(m.registered) + len(m.unseen) for m in self.members) + sum(map(len, self.unseen))
-
-
-def load_hospitals(*, seed: int, members: int = 10, unseen: int = 2) -> HospitalPilot:
+def load_hospitals(*, seed: int, members: int = 10, unseen: int = 2) -> Federation:
     """The pilot of this seed: same seed, same patients in the same places.
 
     Profiles (size, label share) are fixed; the patients, the calibrations and the 60/40 split are drawn by
@@ -97,7 +68,7 @@ def load_hospitals(*, seed: int, members: int = 10, unseen: int = 2) -> Hospital
     order = [(first + unseen + k) % sites for k in range(members)] + [(first + k) % sites for k in range(unseen)]
     joined = tuple(_member(f"hospital-{k + 1:02d}", *held[order[k]], rng) for k in range(members))
     later = tuple(SiteRecords(f"unseen-{k + 1:02d}", *held[order[members + k]]) for k in range(unseen))
-    return HospitalPilot(seed, joined, later)
+    return Federation(book.name, book, joined, later, generated=False, source=SOURCE)
 
 
 def _patients_of_sites(labels: Float, sites: int, rng: np.random.Generator) -> list[Index]:
@@ -136,9 +107,7 @@ def _measure(features: Float, book: Codebook, rng: np.random.Generator) -> Float
     return book.check_ranges(features * np.exp(log_factor), on_outside="clip")[0]
 
 
-def _member(
-    name: str, features: Float, labels: Float, ids: tuple[str, ...], rng: np.random.Generator
-) -> MemberHospital:
+def _member(name: str, features: Float, labels: Float, ids: tuple[str, ...], rng: np.random.Generator) -> Member:
     """Split a member's patients, each class by itself, so that both parts hold both classes."""
     registered: list[int] = []
     for value in (0.0, 1.0):
@@ -146,4 +115,4 @@ def _member(
         registered.extend(order[: round(REGISTERED_SHARE * len(order))].tolist())
     rest = sorted(set(range(len(labels))) - set(registered))
     site = SiteRecords(name, features, labels, ids)
-    return MemberHospital(name, site.take(sorted(registered)), site.take(rest))
+    return Member(name, site.take(sorted(registered)), site.take(rest))

@@ -127,7 +127,7 @@ class HospitalPilot:
             for m in data.members
         ]
         nothing = (np.empty((0, self.codebook.width)), np.empty(0))
-        self.unseen = [EncodedSite(s.name, encode(s.features), s.labels, *nothing) for s in data.unseen]
+        self.unseen = [EncodedSite(s.name, encode(s.features), s.labels, *nothing) for s in data.later]
 
     def watch(self, theta: NDArray[np.float64]) -> dict[str, float]:
         """Loss and AUROC of the shared model on the members' unseen patients."""

@@ -32,7 +32,7 @@ MEMBERS = [
     for m in PILOT.members
 ]
 EMPTY = np.empty((0, BOOK.width))
-UNSEEN = [EncodedSite(s.name, BOOK.encode(s.features), s.labels, EMPTY, np.empty(0)) for s in PILOT.unseen]
+UNSEEN = [EncodedSite(s.name, BOOK.encode(s.features), s.labels, EMPTY, np.empty(0)) for s in PILOT.later]
 TRAINED = fedavg(MEMBERS, rounds=10)
 
 

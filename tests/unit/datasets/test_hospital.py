@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from secure_fedmeta.datasets.codebook import Codebook
-from secure_fedmeta.datasets.hospital import HospitalPilot, load_hospitals
+from secure_fedmeta.datasets.federation import Federation
+from secure_fedmeta.datasets.hospital import load_hospitals
 from secure_fedmeta.datasets.records import RecordsError, SiteRecords
 
 
-def all_sites(pilot: HospitalPilot) -> list[SiteRecords]:
-    return [part for m in pilot.members for part in (m.registered, m.unseen)] + list(pilot.unseen)
+def all_sites(pilot: Federation) -> list[SiteRecords]:
+    return [part for m in pilot.members for part in (m.registered, m.unseen)] + list(pilot.later)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 5, 119])
@@ -56,7 +57,7 @@ def test_the_same_seed_gives_the_same_arrays_and_another_seed_does_not() -> None
 
 
 def test_the_unseen_pair_rotates_through_all_profiles() -> None:
-    pairs = [tuple(len(site) for site in load_hospitals(seed=seed).unseen) for seed in range(6)]
+    pairs = [tuple(len(site) for site in load_hospitals(seed=seed).later) for seed in range(6)]
     assert len(set(pairs)) == 6
     assert sum(map(sum, pairs)) == 569
 
@@ -64,7 +65,7 @@ def test_the_unseen_pair_rotates_through_all_profiles() -> None:
 @pytest.mark.parametrize(("members", "unseen"), [(2, 0), (5, 1), (17, 2)])
 def test_other_counts(members: int, unseen: int) -> None:
     pilot = load_hospitals(seed=1, members=members, unseen=unseen)
-    assert (len(pilot.members), len(pilot.unseen), pilot.patients) == (members, unseen, 569)
+    assert (len(pilot.members), len(pilot.later), pilot.persons) == (members, unseen, 569)
     assert [m.name for m in pilot.members] == [f"hospital-{k + 1:02d}" for k in range(members)]
 
 
