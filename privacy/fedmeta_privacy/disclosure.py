@@ -15,15 +15,18 @@ from typing import Any
 
 from . import profile
 from .disclosed_text import (
-    ACTORS,
     ADJACENCIES,
     CLIPPED,
+    DEPLOYED,
     MODES,
     NOT_COVERED,
     UNITS,
     UNPROTECTED,
+    actors_of,
     adjacency_of,
+    encryption_of,
     sampling_of,
+    server_could,
 )
 from .label import plain_label
 from .run_record import VIEWS, RunRecord
@@ -223,25 +226,19 @@ def _unprotected(said: Statements) -> dict[str, Field]:
 
 def _deployment(record: RunRecord, said: Statements) -> dict[str, Field]:
     settings = record.settings
-    masked = record.protocol != "none"
+    masked = record.masked
     return {
-        "model": "distributed: noise on each site, sums masked"
-        if masked
-        else "local: noise on each upload, no masking",
-        "actors": [dict(actor) for actor in ACTORS],
+        "model": DEPLOYED[masked, record.decryptor],
+        "actors": [dict(actor) for actor in actors_of(record)],
         "protocol": record.protocol,
         "strength": str(settings.get("strength", "none")) if masked else "none",
         "collusion_assumed": or_gap(settings.get("colluders"), "not in the ledger"),
         "minimum_cohort": or_gap(settings.get("min_survivors"), "not in the ledger"),
         "clients": or_gap(settings.get("clients"), "not in the ledger"),
         "dropouts_per_round": [r.invited - r.survivors for r in record.rounds[-MOST_ROUNDS_LISTED:]],
-        "encryption": f"double masks, {settings.get('aggregation')} beside them; who could decrypt what: {record.trust}"
-        if record.trust
-        else "double masks, no homomorphic encryption in this run",
+        "encryption": encryption_of(record),
         "authentication": "Ed25519 by an allow-list of keys" if record.allow_list else "none",
-        "a_malicious_server_could": "end rounds, leave sites out up to the stated number, send a crafted model to all"
-        if record.allow_list
-        else "break the guarantee of the sum: nobody signs, so it may open one site's upload",
+        "a_malicious_server_could": server_could(record),
         "release": or_gap(said.release),
         "refresh": or_gap(said.refresh),
         "access": "non-interactive: a model is released, no queries are answered",

@@ -37,11 +37,11 @@ def plain_label(record: RunRecord, statements: Statements, detection: float | No
             "It may show who was in the data."
         )
     hidden = "Random noise was mixed in, so that the model looks much the same with or without "
-    sealed = (
-        "Each site also hid its part. The server saw only sums. "
-        if record.protocol != "none"
-        else "The server saw each site's part, with its noise. "
-    )
+    sealed = "The server saw each site's part, with its noise. "
+    if record.masked:
+        sealed = "Each site also hid its part. The server saw only sums. "
+    elif record.decryptor:
+        sealed = "Each site's part was locked. But one helper had the key, and could read each part, with its noise. "
     odds = (
         f"Say a spy guesses if {what} was used. The spy may be wrong for 1 in 100 who were not there. "
         f"Then he will find at most {hits_in_100(detection)} in 100 of those who were. "

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .disclosed_text import ACTORS, ADJACENCIES, NOT_COVERED, UNITS, UNPROTECTED, VIEWS_SEE
+from .disclosed_text import ADJACENCIES, NOT_COVERED, UNITS, UNPROTECTED, VIEWS_SEE, actors_of
 from .run_record import RunRecord
 from .statements import NOT_STATED, Statements
 
@@ -105,7 +105,9 @@ def _model(record: RunRecord, said: Statements) -> dict[str, Any]:
     return {
         "model_name": "Federated",
         "model_name_details": f"Each site adds its own noise; protocol: {record.protocol}.",
-        "actors": _list(tuple(f"{a['actor']}: sees {a['sees']}; trusted for {a['trusted_for']}" for a in ACTORS)),
+        "actors": _list(
+            tuple(f"{a['actor']}: sees {a['sees']}; trusted for {a['trusted_for']}" for a in actors_of(record))
+        ),
         "release_type": "Many releases",
         "release_type_details": "Every round's model goes to the member sites; all rounds are in the stated epsilon. "
         f"Publication: {said.release or NOT_STATED}. Refresh: {said.refresh or NOT_STATED}.",
@@ -125,12 +127,17 @@ def _implementation(record: RunRecord, said: Statements) -> dict[str, Any]:
                 f"clipping and sensitivity by mode {record.mode}; {noise}, from a cryptographic keystream",
                 f"implemented by {record.software}, noise on integers, so without floating-point gaps",
                 f"uploads: {record.protocol}",
-                "signed and countersigned ledger of what was executed, for offline checks",
+                ("signed and countersigned" if record.allow_list else "chained, unsigned")
+                + " ledger of what was executed, for offline checks",
             )
         ),
-        "justification": "Noise is added where the data are, so that no party needs to be trusted with an upload; "
+        "justification": f"Noise is added where the data are{_no_trust(record)}; "
         "the derivations stand in the software's documentation and are attacked by its tests.",
     }
+
+
+def _no_trust(record: RunRecord) -> str:
+    return ", and only sums are opened, so that no party needs to be trusted with an upload" if record.masked else ""
 
 
 def fields_used(entry: Mapping[str, Any], prefix: str = "") -> set[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import DisclosureRefused
 
+_MASKING = "SFM-SecAgg/"  # the masking protocol's name, wherever it took part
 VIEWS = ("server", "member", "release", "local")
 
 
@@ -121,6 +122,19 @@ class RunRecord:
     def gaussian(self) -> bool:
         """Whether the epsilons come from the exact Gaussian curve, so that one number mu says them all."""
         return self.accountant.startswith("exact Gaussian")
+
+    @property
+    def masked(self) -> bool:
+        """Whether uploads were masked, alone or beside an encryption.
+
+        False for a protocol that is not known: then no document may say that only sums were seen.
+        """
+        return _MASKING in self.protocol
+
+    @property
+    def decryptor(self) -> bool:
+        """Whether a second server held keys that open ciphertexts."""
+        return self.trust.startswith("split")
 
     @property
     def private(self) -> bool:

@@ -15,6 +15,9 @@ KINDS = {
     "no noise": {"epsilon": None},
     "reproducible": {"insecure_reproducible": True},
     "small noise": {"epsilon": 50.0},
+    "ckks": {"aggregation": "ckks"},
+    "bfv": {"aggregation": "bfv"},
+    "rlwe": {"aggregation": "rlwe64"},
 }
 
 EVERYTHING = Statements.from_table(
