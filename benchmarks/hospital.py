@@ -32,7 +32,7 @@ from secure_fedmeta.guarantee import protocol_line
 from secure_fedmeta.pilots.hospital import HospitalPilot, plan_with, schedule_for
 from secure_fedmeta.run import federate
 
-STORE = Path(__file__).parents[1] / "secure_fedmeta/report/hospital_table.json"
+STORE = Path(__file__).parents[1] / "secure_fedmeta/report/tables/hospital.json"
 README = Path(__file__).parents[1] / "README.md"
 README_COLUMNS = ("auroc", "shared_worst", "calibrated", "unseen_5")
 COLUMNS = {

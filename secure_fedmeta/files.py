@@ -19,11 +19,13 @@ FILES = {
     "roster.json": "who took part, under which id",
     "allow-list.toml": "whose signatures count: public keys of the server, of each site and of a decryptor",
     "ledger.jsonl": "what was executed, one signed line per round; `secure-fedmeta audit` checks it",
-    "metrics.jsonl": "loss and AUROC per round (simulation only, not covered by epsilon)",
+    "metrics.jsonl": "loss, score, bytes and time per round (simulation only, not covered by epsilon)",
     "model.safetensors": "the released model",
     "disclosure.json": "the privacy of this run in twelve groups of fields, gaps by name",
     "registry.yaml": "the same as a draft entry for the Differential Privacy Deployments Registry",
     "MODEL_CARD.md": "what the model is for, and a label in plain words",
+    "scores.json": "the model beside baselines (simulation only, not covered by epsilon)",
+    "verification.json": "the result of the last audit",
     "report.html": "all of it for reading",
 }
 

@@ -22,14 +22,14 @@ REPRODUCIBLE = (
 
 # Unit and adjacency in words, and what a unit must not be in twice.
 _CHANGES = {
-    ("record", "slot"): "Registering or removing any one patient",
-    ("record", "replace-one"): "Replacing any one patient's record by any other",
+    ("record", "slot"): "Registering or removing any one person's record",
+    ("record", "replace-one"): "Replacing any one person's record by any other",
     ("task", "slot"): "Registering or removing any one person with all their rows",
     ("task", "replace-one"): "Replacing any one person with all their rows by any other",
     ("client", "zero-out"): "Emptying any one site of all its data",
     ("client", "replace-one"): "Replacing all data of any one site by any other",
 }
-_ONCE = {"record": "one site and one record per patient, and ", "task": "one site per person, and ", "client": ""}
+_ONCE = {"record": "one site and one record per person, and ", "task": "one site per person, and ", "client": ""}
 
 
 def show(epsilon: float, digits: int = 3) -> str:
@@ -214,6 +214,6 @@ def worst_case_lines(schedule: Schedule, accounts: Accounts) -> list[str]:
     lines.append(
         f"With {fewest} counted in every round, {plan.rounds} rounds would cost epsilon {show(at_floor)}; the sites' "
         f"own filters would end such a run after {allowed} rounds, within {_exact(plan.epsilon)}. Budgets are per run: "
-        "what earlier runs on the same patients spent adds up."
+        "what earlier runs on the same persons spent adds up."
     )
     return lines

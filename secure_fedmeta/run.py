@@ -283,7 +283,7 @@ def _loop(
                 row |= {name: float(value) for name, value in watch(report, run.theta).items()}
             run.metrics.append(row)
             if folder is not None:
-                folder.metrics(row)
+                folder.metrics(row | {"bytes": report.bytes_sent, "seconds": round(report.seconds, 6)})
             release()
             aborted = aborted + 1 if report.closed.aborted else 0
             if aborted == ABORTED_IN_A_ROW:

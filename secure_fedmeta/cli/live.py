@@ -14,19 +14,21 @@ from ..guarantee import show
 
 if TYPE_CHECKING:
     from ..federation.simulation import RoundReport
+    from ..pilots.pilot import Column
     from ..schedule import Schedule
 
-COLUMNS = ("round", "loss", "AUROC", "sites", "kB", "ms", "server", "release", "local", "left")
-HEADER = "round    loss  AUROC  sites    kB      ms  eps: server  release    local   budget left"
+COLUMNS = ("sites", "kB", "ms", "server", "release", "local", "left")
+HEADER = "round    loss {:>6}  sites    kB      ms  eps: server  release    local   budget left"
 VISIBLE = 12
 NARROWEST_TABLE = 100
 
 
 class RoundLog:
-    """Shows each round as it closes. Loss and AUROC are simulation only."""
+    """Shows each round as it closes. Loss and the pilot's figure are simulation only."""
 
-    def __init__(self, console: Console, schedule: Schedule) -> None:
+    def __init__(self, console: Console, schedule: Schedule, figure: Column) -> None:
         self._console = console
+        self._figure = figure
         self._schedule = schedule
         self._rows: list[tuple[str, ...]] = []
         wide = console.is_terminal and console.width >= NARROWEST_TABLE
@@ -36,7 +38,7 @@ class RoundLog:
         if self._live is not None:
             self._live.__enter__()
         else:
-            self._console.print(HEADER)
+            self._console.print(HEADER.format(self._figure.title))
         return self
 
     def __exit__(
@@ -58,7 +60,7 @@ class RoundLog:
         row = (
             f"{closed.round}/{self._schedule.plan.rounds}",
             f"{metrics['loss']:.3f}",
-            f"{metrics['auroc']:.3f}",
+            f"{metrics[self._figure.key]:.3f}",
             sites,
             f"{report.bytes_sent / 1e3:.1f}",
             f"{report.seconds * 1e3:.1f}",
@@ -79,8 +81,11 @@ class RoundLog:
             self._console.print(f"  refused: {text}", markup=False)
 
     def _table(self) -> Table:
-        table = Table(title="epsilon so far per view (odometer); loss and AUROC: simulation only", title_style="dim")
-        for column in COLUMNS:
+        table = Table(
+            title=f"epsilon so far per view (odometer); loss and {self._figure.title}: simulation only",
+            title_style="dim",
+        )
+        for column in ("round", "loss", self._figure.title, *COLUMNS):
             table.add_column(column, justify="right")
         for row in self._rows[-VISIBLE:]:
             table.add_row(*row)

@@ -88,9 +88,17 @@ def run(
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     pilot, base = _source(what)
-    from .hospital import run_hospital
+    from ..pilots import pilot_named
+    from .pilots import run_pilot
 
-    run_hospital(base | settings, where=what, out=out or _fresh_folder(pilot), form=form, operator=operator)
+    run_pilot(
+        pilot_named(pilot),
+        base | settings,
+        where=what,
+        out=out or _fresh_folder(pilot),
+        form=form,
+        operator=operator,
+    )
 
 
 def _epsilon(given: str | None) -> object:

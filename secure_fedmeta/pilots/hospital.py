@@ -4,20 +4,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from fedmeta_privacy.statements import Statements
+from typing import TYPE_CHECKING, Any
 
 from ..datasets.codebook import Codebook
-from ..errors import SettingError
 from ..plan import Plan
-from ..schedule import Schedule, make_schedule
+from .pilot import Outcome, Pilot, Study
+
+if TYPE_CHECKING:
+    from ..datasets.federation import Federation
+
+__all__ = ["DEFAULTS", "PILOT", "STATEMENTS", "HospitalPilot", "Outcome", "plan_with", "schedule_for", "slots_for"]
 
 UNSEEN = 2
 MOST_CLIENTS = 17
@@ -51,33 +47,24 @@ STATEMENTS: dict[str, Any] = {
     "records_per_person": "one",
 }
 
-Row = dict[str, float | str | None]
-
-
-def plan_with(settings: Mapping[str, Any], *, where: str = "settings") -> Plan:
-    """The pilot's defaults with these settings on top; slots follow the number of hospitals.
-
-    Example:
-        >>> plan = plan_with({"rounds": 5})
-        >>> plan.support_slots, plan.query_slots, plan.inner_lr, plan.rounds
-        (20, 40, 0.5, 5)
-    """
-    checked = Plan.make({**DEFAULTS, **settings}, where=where)
-    if checked.clients > MOST_CLIENTS:
-        raise SettingError(
-            f"clients = {checked.clients} hospitals would have too few patients", where, f"use at most {MOST_CLIENTS}"
-        )
-    return Plan.make({**DEFAULTS, **slots_for(checked), **settings}, where=where)
-
 
 def slots_for(plan: Plan) -> dict[str, Any]:
     """Slots with room for the largest hospital, and the largest inner step whose support role stays below the clip.
 
+    Example:
+        >>> slots_for(Plan.make(DEFAULTS))
+        {'support_slots': 20, 'query_slots': 40, 'inner_lr': 0.5}
+    """
+    patients = math.ceil(PATIENTS * _LARGEST_SHARE / (plan.clients + UNSEEN))
+    return slots_of_largest(plan, math.ceil(_REGISTERED * patients) + 2)
+
+
+def slots_of_largest(plan: Plan, largest: int) -> dict[str, Any]:
+    """Slots and inner step where the largest site registers `largest` records, a public number.
+
     The number of support records is binomial; 4.5 standard deviations above its mean are kept free. With all records in
     one role there is no other to stay below, and the rate is 1.
     """
-    patients = math.ceil(PATIENTS * _LARGEST_SHARE / (plan.clients + UNSEEN))
-    largest = math.ceil(_REGISTERED * patients) + 2
     if plan.one_role:
         return {"support_slots": largest, "inner_lr": 1.0}
     share = plan.support_fraction
@@ -90,115 +77,49 @@ def slots_for(plan: Plan) -> dict[str, Any]:
     }
 
 
-def schedule_for(plan: Plan) -> Schedule:
-    """Everything that can be said before any record is read."""
-    book = Codebook.load()
-    return make_schedule(plan, clients=plan.clients, dimension=book.width, codebook_hash=book.digest())
+def _load(plan: Plan) -> Federation:
+    from ..datasets.hospital import load_hospitals
+
+    return load_hospitals(seed=plan.seed, members=plan.clients, unseen=UNSEEN)
 
 
-@dataclass(slots=True)
-class HospitalResult:
-    """What the pilot leaves beside the run itself. All scores are simulation only, not covered by epsilon."""
+def _study(pilot: Pilot, plan: Plan) -> Study:
+    from .records import RecordStudy
 
-    run: Any
-    table: list[Row] = field(default_factory=list)
+    return RecordStudy(pilot, plan)
 
 
-class HospitalPilot:
-    """Data and evaluation of one seed. Loads scikit-learn; make it after the plan has been shown."""
+def _pilot() -> Pilot:
+    from .columns import AUROC, RECORDS, shot_columns
 
-    def __init__(self, plan: Plan) -> None:
-        from ..datasets.hospital import load_hospitals
-        from ..evaluation import EncodedSite
-
-        self.plan = plan
-        self.codebook = Codebook.load()
-        data = load_hospitals(seed=plan.seed, members=plan.clients, unseen=UNSEEN)
-        encode = self.codebook.encode
-        self.sites = [member.registered for member in data.members]
-        self.members = [
-            EncodedSite(
-                m.name,
-                encode(m.registered.features),
-                m.registered.labels,
-                encode(m.unseen.features),
-                m.unseen.labels,
-            )
-            for m in data.members
-        ]
-        nothing = (np.empty((0, self.codebook.width)), np.empty(0))
-        self.unseen = [EncodedSite(s.name, encode(s.features), s.labels, *nothing) for s in data.later]
-
-    def watch(self, theta: NDArray[np.float64]) -> dict[str, float]:
-        """Loss and AUROC of the shared model on the members' unseen patients."""
-        from ..evaluation import mean_auroc, mean_loss
-
-        return {"loss": mean_loss(theta, self.members), "auroc": mean_auroc(theta, self.members)}
-
-    def execute(
-        self,
-        *,
-        out: Path | None,
-        on_round: Callable[[Any, dict[str, float]], None] | None = None,
-        statements: Statements | None = None,
-    ) -> HospitalResult:
-        """Run all rounds; `on_round` sees each report with its metrics."""
-        from ..run import federate
-
-        def watch(report: Any, theta: NDArray[np.float64]) -> dict[str, float]:
-            metrics = self.watch(theta)
-            if on_round is not None:
-                on_round(report, metrics)
-            return metrics
-
-        derived = [name for name, value in slots_for(self.plan).items() if getattr(self.plan, name) == value]
-        run = federate(
-            self.plan,
-            self.sites,
-            self.codebook,
-            out=out,
-            watch=watch,
-            pilot="hospital",
-            derived=derived,
-            statements=statements or Statements.from_table(STATEMENTS),
-        )
-        return HospitalResult(run)
-
-    def compare(self, theta: NDArray[np.float64], name: str) -> list[Row]:
-        """The run beside honest baselines, none of which is private."""
-        from ..baselines import fedavg, fit_alone, local_only
-        from ..evaluation import evaluate_unseen, score_sites
-
-        shared = fedavg(self.members)
-        rows = [
-            self._row(name, theta, adapted=True),
-            self._row("FedAvg, no privacy", shared, adapted=False),
-            self._row("FedAvg + fine-tuning, no privacy", shared, adapted=True),
-        ]
-        alone = score_sites(local_only(self.members), self.members)
-        few = evaluate_unseen(
-            theta, self.unseen, seed=self.plan.seed, adapter=lambda _, rows, labels: fit_alone(rows, labels)
-        )
-        rows.append(_scores("each hospital alone", alone) | _few(few, adapted=True))
-        return rows
-
-    def _row(self, name: str, theta: NDArray[np.float64], *, adapted: bool) -> Row:
-        from ..evaluation import evaluate_members, evaluate_unseen
-
-        scores = evaluate_members(theta, self.members)
-        unseen = evaluate_unseen(theta, self.unseen, seed=self.plan.seed)
-        return _scores(name, scores.after if adapted else scores.before) | _few(unseen, adapted=adapted)
+    shots = (1, 5, 10, 16)
+    return Pilot(
+        name="hospital",
+        title="Hospital pilot",
+        site="hospital",
+        person="patient",
+        generated=False,
+        source="569 real, public records (Breast Cancer Wisconsin); the hospitals are simulated",
+        later=UNSEEN,
+        least=2,
+        most=MOST_CLIENTS,
+        defaults=DEFAULTS,
+        statements=STATEMENTS,
+        columns=(*RECORDS, *shot_columns(shots)),
+        live=AUROC,
+        shots=shots,
+        codebook=Codebook.load,
+        load=_load,
+        slots=slots_for,
+        study=_study,
+    )
 
 
-def _scores(name: str, scores: Any) -> Row:
-    return {
-        "name": name,
-        "auroc": scores.mean_auroc,
-        "worst": scores.worst_auroc,
-        "brier": scores.mean_brier,
-        "calibrated": scores.mean_brier_calibrated,
-    }
+PILOT = _pilot()
+plan_with = PILOT.plan_with
+schedule_for = PILOT.schedule_for
 
 
-def _few(scores: Mapping[int, Any], *, adapted: bool) -> Row:
-    return {f"unseen_{k}": scores[k if adapted else 0].mean_auroc for k in (1, 5, 16)}
+def HospitalPilot(plan: Plan) -> Any:  # noqa: N802 - the name that notebooks and scripts know
+    """Data and evaluation of one plan: `PILOT.study_of(plan)`."""
+    return PILOT.study_of(plan)

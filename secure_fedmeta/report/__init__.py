@@ -1,99 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One self-contained HTML file per run: no script, no network, prints well."""
+"""Self-contained HTML pages of runs: no script, no network, light and dark, print well."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..federation.approximate import error_in_steps
-from ..guarantee import downgrade_line, encryption_line, rounding_line, show
+from .facts import SCORES, Facts
 
 if TYPE_CHECKING:
-    from ..federation.closed import RoundClosed
-    from ..pilots.hospital import HospitalResult
-    from ..schedule import Schedule
+    from ..pilots.pilot import Outcome
+
+SCORES_FORMAT = "secure-fedmeta/scores/1"
 
 
-def write_report(path: Path, result: HospitalResult) -> None:
-    """Render the run. The stored benchmark table is shown with its own date and command."""
+def keep_scores(folder: Path, outcome: Outcome) -> None:
+    """Leave the comparison in the run's folder: simulation only, and in no ledger."""
+    pilot = outcome.pilot
+    content = {
+        "format": SCORES_FORMAT,
+        "note": "simulation only, not covered by any epsilon",
+        "pilot": pilot.name,
+        "title": pilot.title,
+        "site": [pilot.site, pilot.sites],
+        "person": [pilot.person, pilot.persons],
+        "generated": pilot.generated,
+        "source": pilot.source,
+        "live": {"key": pilot.live.key, "title": pilot.live.title},
+        "columns": [{"key": one.key, "title": one.title, "low_is_good": one.low_is_good} for one in pilot.columns],
+        "rows": [{key: _finite(value) for key, value in row.items()} for row in outcome.table],
+        "says": list(pilot.says),
+    }
+    (folder / SCORES).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_report(folder: Path) -> Path:
+    """Make `report.html` from the files of a run; the same files make the same bytes.
+
+    Raises:
+        FileError, LedgerDamaged, AuditRefused: what is there cannot be read.
+    """
+    from .page import report_content
+
+    path = folder / "report.html"
+    path.write_text(render("report.html.j2", report_content(Facts.of(folder))), encoding="utf-8")
+    return path
+
+
+def write_comparison(first: Path, second: Path, path: Path) -> Path:
+    """One page for two runs.
+
+    Raises:
+        FileError, LedgerDamaged, AuditRefused: as `write_report`.
+    """
+    from .compared import comparison_content
+
+    content = comparison_content(Facts.of(first), Facts.of(second))
+    path.write_text(render("compare.html.j2", content), encoding="utf-8")
+    return path
+
+
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """A page; every value is escaped but the drawings."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("secure_fedmeta", "report"),
-        autoescape=select_autoescape(default=True),
+        autoescape=select_autoescape(default=True, default_for_string=True, enabled_extensions=("j2", "html")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html.j2").render(**_content(result))
-    path.write_text(page, encoding="utf-8")
+    return environment.get_template(template).render(version=__version__, **content)
 
 
-def stored_table() -> dict[str, Any] | None:
-    """The benchmark's table as it was last run, with date and command; None if it was never run."""
-    stored = resources.files("secure_fedmeta.report").joinpath("hospital_table.json")
-    if not stored.is_file():
+def stored_table(pilot: str) -> dict[str, Any] | None:
+    """The benchmark's table of a pilot as it was last run, with date and command; None if it was never run.
+
+    >>> stored_table("hospital")["seeds"], stored_table("none such")
+    (20, None)
+    """
+    stored = resources.files("secure_fedmeta.report").joinpath("tables", f"{pilot}.json")
+    if not pilot.isidentifier() or not stored.is_file():
         return None
     table: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8"))
     return table
 
 
-def evidence_line(schedule: Schedule, closed: Sequence[RoundClosed]) -> str:
-    """Who countersigned the rounds, and how a reader checks that without trusting this page."""
-    check = "Verify with: secure-fedmeta audit RUN --roster ALLOW-LIST --heads SITES, the two from outside the run."
-    if not schedule.hiding.signed:
-        return f"Nobody countersigned the rounds (strength {schedule.hiding.name}): an audit can only be incomplete."
-    fewest = min((len(round_.countersigned) for round_ in closed if not round_.aborted), default=0)
-    return (
-        f"Each executed round's line in ledger.jsonl is countersigned by {fewest} of {schedule.clients} sites or "
-        f"more; an audit asks for {schedule.threshold}. {check}"
-    )
-
-
-def _content(result: HospitalResult) -> dict[str, Any]:
-    from .plots import round_plots
-
-    run = result.run
-    plan, schedule = run.plan, run.schedule
-    private = schedule.private
-    closed = [report.closed for report in run.rounds]
-    return {
-        "version": __version__,
-        "made": None if plan.insecure_reproducible else datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "plan": plan,
-        "schedule": schedule,
-        "rounding": rounding_line(schedule),
-        "private": private,
-        "spent": {view: show(value) if private else "none" for view, value in run.spent.as_views().items()},
-        "second": None if run.second_opinion is None else show(run.second_opinion),
-        "guarantee": run.guarantee,
-        "evidence": evidence_line(schedule, closed),
-        "beside": run.beside,
-        "label": run.label,
-        "stopped": run.stopped,
-        "hiding": schedule.hiding,
-        "encrypted": encryption_line(schedule),
-        "error": error_in_steps(schedule) if schedule.decrypted and not schedule.masked else 0.0,
-        "downgrade": downgrade_line(schedule),
-        "at_floor": show(schedule.epsilon(plan.rounds * schedule.floor_shift)) if private else "none",
-        "excluded": run.excluded,
-        "findings": [f"round {c.round}: {text}" for c in closed for text in c.findings],
-        "rounds": len(closed),
-        "sums": sum(not c.aborted for c in closed),
-        "uploads": sum(len(c.survivors) for c in closed if not c.aborted),
-        "aborted": sum(bool(c.aborted) for c in closed),
-        "fewest": min((len(c.survivors) for c in closed if not c.aborted), default=0),
-        "missing": sum(c.invited - len(c.survivors) for c in closed if not c.aborted),
-        "kilobytes": sum(r.bytes_sent for r in run.rounds) / 1e3,
-        "milliseconds": 1e3 * sorted(r.seconds for r in run.rounds)[len(closed) // 2] if closed else 0.0,
-        "plots": round_plots(run),
-        "table": result.table,
-        "stored": stored_table(),
-        "last": closed[-1].round if closed else 0,
-    }
+def _finite(value: object) -> object:
+    """JSON has no NaN."""
+    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN

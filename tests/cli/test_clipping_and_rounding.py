@@ -8,9 +8,9 @@ import pytest
 
 from fedmeta_privacy.ledger import verify
 from secure_fedmeta.cli import main
-from secure_fedmeta.cli.hospital import plan_lines
+from secure_fedmeta.cli.pilots import plan_lines
 from secure_fedmeta.guarantee import rounding_line
-from secure_fedmeta.pilots.hospital import plan_with, schedule_for
+from secure_fedmeta.pilots.hospital import PILOT, plan_with, schedule_for
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_narrow_ring_s_cost_on_the_terminal_in_the_report_and_in_the_ledger(tm
 
 def test_nothing_is_said_where_it_costs_a_thousandth_at_most():
     plan = plan_with({})
-    assert not any("rounding" in line for line in plan_lines(plan, schedule_for(plan)))
+    assert not any("rounding" in line for line in plan_lines(PILOT, plan, schedule_for(plan)))
 
 
 def test_a_ring_too_narrow_is_refused_with_the_numbers(tmp_path, capsys):

@@ -19,6 +19,7 @@ FILES = {
     "metrics.jsonl",
     "model.safetensors",
     "report.html",
+    "scores.json",
     "disclosure.json",
     "registry.yaml",
     "MODEL_CARD.md",
@@ -248,7 +249,7 @@ def test_the_strength_and_a_downgrade_are_told_everywhere(pilot, strength):
         assert "nobody signs yet" not in told.lower()
     if strength != "semi-honest":
         assert "A=1, D=1, quorum 6" in text and "n_min = 9 survivors, at least 8 honest" in text
-        assert "A = 1" in page and "quorum 6" in page and "h = 8 honest" in page
+        assert "A = 1" in page and "quorum=6" in page and "h = 8 honest" in page
 
 
 def test_a_threshold_is_refused_where_it_follows_from_the_rest(tmp_path, capsys):

@@ -18,7 +18,7 @@ def test_the_api_example_runs_and_is_short(capsys):
 
 
 def test_the_table_is_the_stored_one():
-    stored = json.loads(resources.files("secure_fedmeta.report").joinpath("hospital_table.json").read_text("utf-8"))
+    stored = json.loads(resources.files("secure_fedmeta.report").joinpath("tables", "hospital.json").read_text("utf-8"))
     rows = {row["name"]: row["cells"] for row in stored["rows"]}
     quoted = [line for line in README.splitlines() if line.startswith("| ") and "±" in line]
     assert len(quoted) >= 5

@@ -233,10 +233,14 @@ def test_the_guarantee_names_the_unit_and_the_change(name):
     schedule = mode_schedule(name)
     plan = schedule.plan
     text = guarantee_sentence(schedule, Spent(1.0, 1.0, 2.0, 0.5, 1.0))
-    whose = {"record": "any one patient", "task": "any one person with all their rows", "client": "any one site"}
+    whose = {
+        "record": "any one person's record",
+        "task": "any one person with all their rows",
+        "client": "any one site",
+    }
     how = {"slot": "Registering or removing", "replace-one": "Replacing", "zero-out": "Emptying"}
     assert text.startswith(how[plan.adjacency]) and whose[plan.unit] in text
-    assert ("one record per patient" in text) == (plan.unit == "record")
+    assert ("one record per person" in text) == (plan.unit == "record")
 
 
 def test_every_claimable_change_has_words():

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `run hospital` prints: a plan before any record is read, a line per round, the guarantee, the files."""
+"""What `run` prints: a plan before any record is read, a line per round, the guarantee, the files."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,29 +21,34 @@ from .epsilon import Format
 from .live import RoundLog
 
 if TYPE_CHECKING:
-    from ..pilots.hospital import HospitalResult, Row
+    from ..pilots.pilot import Outcome, Pilot, Row
     from ..plan import Plan
     from ..schedule import Schedule
 
 ENVELOPE = "secure-fedmeta/run/1"
 
 
-def run_hospital(
-    settings: Mapping[str, Any], *, where: str, out: Path, form: Format, operator: Path | None = None
+def run_pilot(
+    pilot: Pilot,
+    settings: Mapping[str, Any],
+    *,
+    where: str,
+    out: Path,
+    form: Format,
+    operator: Path | None = None,
 ) -> None:
     """Plan, run, compare, report."""
     start = time.perf_counter()
-    console = Console(stderr=form is Format.JSON, highlight=False)
-    if not console.is_terminal:
-        console.width, console.soft_wrap = 120, True  # a file has no width: whole lines, unfolded tables
-    console.print(f"[bold]secure-fedmeta {__version__}[/] · pilot [bold]hospital[/]")
+    console = console_for(form)
+    console.print(f"[bold]secure-fedmeta {__version__}[/] · pilot [bold]{pilot.name}[/]")
+    if pilot.generated:
+        console.print("[yellow]every record of this pilot is generated: no real person is in it[/]")
     from ..documents import read_statements
-    from ..pilots.hospital import STATEMENTS, plan_with, schedule_for
 
-    statements = read_statements(operator, STATEMENTS)
-    plan = plan_with(settings, where=where)
-    schedule = schedule_for(plan)
-    for line in plan_lines(plan, schedule):
+    statements = read_statements(operator, pilot.statements)
+    plan = pilot.plan_with(settings, where=where)
+    schedule = pilot.schedule_for(plan)
+    for line in plan_lines(pilot, plan, schedule):
         console.print(line)
     console.print("loading records, torch and opacus ...")
     from ..federation.storage import refuse_taken
@@ -51,35 +56,42 @@ def run_hospital(
 
     for folder in (out, sites_beside(out), server_beside(out)):
         refuse_taken(folder)
-    from ..pilots.hospital import HospitalPilot
-
-    pilot = HospitalPilot(plan)
-    with RoundLog(console, schedule) as log:
+    study = pilot.study_of(plan)
+    with RoundLog(console, schedule, pilot.live) as log:
         try:
-            result = pilot.execute(out=out, on_round=log.add, statements=statements)
+            outcome = study.execute(out=out, on_round=log.add, statements=statements)
         except KeyboardInterrupt:
             console.print(f"stopped; {escape(str(out))}/ledger.jsonl holds the executed rounds and what they cost")
             raise
-    run = result.run
+    run = outcome.run
     for site, why in run.excluded.items():
         console.print(f"[yellow]excluded[/]: {escape(site)}: {escape(why)}")
     if run.stopped:
         console.print(f"[yellow]stopped early[/]: {escape(run.stopped)}")
-    result.table = pilot.compare(run.theta, run_name(plan))
-    console.print(score_table(result.table))
+    outcome.table = study.compare(run.theta, run_name(plan))
+    console.print(score_table(pilot, outcome.table))
     console.print("[dim]scores are simulation only, not covered by epsilon; noise is fresh in every run[/]")
     console.print(f"\n[bold]guarantee[/] {run.guarantee}")
     for line in run.beside:
         console.print(f"  {line}")
     if run.second_opinion is not None:
         console.print(f"  A second accountant (dp-accounting's PLD) says {show(run.second_opinion)} for the server.")
-    from ..report import write_report
+    from ..report import keep_scores, write_report
 
-    write_report(out / "report.html", result)
+    keep_scores(out, outcome)
+    write_report(out)
     _files(console, out)
     console.print(f"[dim]done in {time.perf_counter() - start:.1f} s[/]")
     if form is Format.JSON:
-        sys.stdout.write(json.dumps(_envelope(result, out)) + "\n")
+        sys.stdout.write(json.dumps(_envelope(outcome, out)) + "\n")
+
+
+def console_for(form: Format) -> Console:
+    """Standard output, or standard error if that is for JSON; whole lines where no terminal has a width."""
+    console = Console(stderr=form is Format.JSON, highlight=False)
+    if not console.is_terminal:
+        console.width, console.soft_wrap = 160, True  # a file has no width: whole lines, unfolded tables
+    return console
 
 
 def run_name(plan: Plan) -> str:
@@ -91,16 +103,13 @@ def run_name(plan: Plan) -> str:
     return f"this run: {algorithm}, epsilon {plan.epsilon:g}, {view}"
 
 
-def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
+def plan_lines(pilot: Pilot, plan: Plan, schedule: Schedule) -> list[str]:
     """The plan in words, from public numbers alone."""
-    n = schedule.clients
-    slots = f"up to {plan.support_slots} support and {plan.query_slots} query records a site"
-    if plan.one_role:
-        slots = f"up to {plan.support_slots} records a site, all in one role"
     said = {
-        "sites": f"{n} member hospitals, 2 unseen ones; unit of privacy: one patient in a registered slot",
-        "learning": f"{plan.algorithm.upper()}, logistic regression, {schedule.dimension} parameters, "
-        f"{plan.inner_steps} inner step(s), {slots}",
+        "sites": f"{schedule.clients} member {pilot.sites}, {pilot.later} unseen ones; unit of privacy: "
+        f"{pilot.unit(plan)}",
+        "learning": f"{plan.algorithm.upper()}, {learned(schedule)}, {schedule.dimension} parameters, "
+        f"{plan.inner_steps} inner step(s), {_slots(plan)}",
         "hiding": f"{_hidden(schedule)}; ring 2^{schedule.encoding.modulus_bits}",
     }
     if encrypted := encryption_line(schedule):
@@ -114,7 +123,7 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
     else:
         most = show(schedule.epsilon(plan.rounds * schedule.planned_shift))
         local = show(schedule.epsilon(plan.rounds * schedule.shift(1)))
-        roles = f"support role {schedule.sensitivity.support:.4f}, query role {schedule.sensitivity.query:.4f}"
+        roles = roles_of(schedule)
         said["privacy"] = (
             f"epsilon {plan.epsilon:g} at delta {plan.delta:g} for the server, {schedule.colluders} colluders, "
             f"{schedule.planned_survivors} survivors planned"
@@ -143,6 +152,31 @@ def plan_lines(plan: Plan, schedule: Schedule) -> list[str]:
     return [f" {name:<9} {text}" for name, text in said.items()]
 
 
+def _slots(plan: Plan) -> str:
+    if plan.unit == "client":
+        return "everything that a site holds is one unit"
+    if plan.unit == "task":
+        return f"up to {plan.task_slots} persons a site"
+    if plan.one_role:
+        return f"up to {plan.support_slots} records a site, all in one role"
+    return f"up to {plan.support_slots} support and {plan.query_slots} query records a site"
+
+
+def learned(schedule: Schedule) -> str:
+    """What kind of model, in words."""
+    if schedule.architecture is not None:
+        return "network"
+    return {"logistic": "logistic regression", "cross-entropy": "softmax regression"}.get(schedule.plan.loss, "linear")
+
+
+def roles_of(schedule: Schedule) -> str:
+    """Sensitivity: of both roles where a record has one."""
+    bound = schedule.sensitivity
+    if schedule.plan.unit == "record":
+        return f"support role {bound.support:.4f}, query role {bound.query:.4f}"
+    return f"sensitivity {bound.worst:.4f}"
+
+
 def _hidden(schedule: Schedule) -> str:
     if not schedule.masked:
         seen = "the decryptor could read each upload" if schedule.decrypted else "the server sees each upload"
@@ -165,28 +199,20 @@ def _against(schedule: Schedule) -> str:
     )
 
 
-def score_table(rows: list[Row]) -> Table:
-    """AUROC on unseen patients and hospitals, Brier before and after calibration on site."""
-    table = Table(title="unseen patients of member hospitals | unseen hospitals after k records", title_style="")
-    columns: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-        ("AUROC", "auroc", _three),
-        ("worst site", "worst", _three),
-        ("Brier", "brier", _three),
-        ("calibrated", "calibrated", _three),
-        ("k=1", "unseen_1", _three),
-        ("k=5", "unseen_5", _three),
-        ("k=16", "unseen_16", _three),
-    )
+def score_table(pilot: Pilot, rows: list[Row]) -> Table:
+    """The pilot's figures, a row a model."""
+    table = Table(title=f"unseen {pilot.persons} of member {pilot.sites} | later {pilot.sites} after k records")
+    table.title_style = ""
     table.add_column("")
-    for title, _, _ in columns:
-        table.add_column(title, justify="right")
+    for column in pilot.columns:
+        table.add_column(column.title, justify="right")
     for row in rows:
-        table.add_row(str(row["name"]), *(shown(row.get(key)) for _, key, shown in columns))
+        table.add_row(str(row["name"]), *(_three(row.get(column.key)) for column in pilot.columns))
     return table
 
 
 def _three(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "-"
+    return f"{value:.3f}" if isinstance(value, float) and value == value else "-"  # noqa: PLR0124 - NaN
 
 
 def _files(console: Console, out: Path) -> None:
@@ -206,11 +232,13 @@ def _files(console: Console, out: Path) -> None:
     console.print(f"      secure-fedmeta run {shown}/config.toml --epsilon 1")
 
 
-def _envelope(result: HospitalResult, out: Path) -> dict[str, Any]:
-    run = result.run
+def _envelope(outcome: Outcome, out: Path) -> dict[str, Any]:
+    run = outcome.run
     private = run.schedule.private
     return {
         "format": ENVELOPE,
+        "pilot": outcome.pilot.name,
+        "generated": outcome.pilot.generated,
         "out": str(out),
         "stopped": run.stopped or None,
         "rounds": len(run.rounds),
@@ -221,6 +249,6 @@ def _envelope(result: HospitalResult, out: Path) -> dict[str, Any]:
         "guarantee": run.guarantee,
         "beside": run.beside,
         "second_accountant": run.second_opinion,
-        "scores": result.table,
+        "scores": outcome.table,
         "round_ms_median": 1e3 * sorted(r.seconds for r in run.rounds)[len(run.rounds) // 2] if run.rounds else None,
     }

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pilots with one record a person and a logistic model: run, watch, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmeta_privacy.statements import Statements
+
+from .. import scores
+from ..baselines import fedavg, fine_tune, fit_alone, local_only
+from ..evaluation import EncodedSite, adapt, calibrate, mean_auroc, mean_loss, predict
+from ..plan import Plan
+from .pilot import OnRound, Outcome, Pilot, Row
+
+Float = NDArray[np.float64]
+Adapter = Callable[[Float, Float, Float], Float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """Labels (n,) of a site's test persons with probabilities before and after calibration on site."""
+
+    labels: Float
+    raw: Float
+    calibrated: Float
+
+
+def predictions(parameters: Sequence[Float], sites: Sequence[EncodedSite]) -> list[Predicted]:
+    """Of one (d,) vector per site; calibration is fitted on the site's own registered records."""
+    made = []
+    for theta, site in zip(parameters, sites, strict=True):
+        slope, offset = calibrate(site.rows @ theta, site.labels)
+        logits = site.test_rows @ theta
+        made.append(Predicted(site.test_labels, _sigmoid(logits), _sigmoid(slope * logits + offset)))
+    return made
+
+
+def summary(predicted: Sequence[Predicted]) -> Row:
+    """All figures but those of later sites. Means over sites, except ECE and the lender's: of all sites' persons.
+
+    Calibrated probabilities of all sites may be pooled, since they are probabilities of one event; raw scores of
+    adapted models may not (their ranking would move with the sites' label shares).
+    """
+    ranks = [scores.auroc(p.labels, p.raw) for p in predicted]
+    labels = np.concatenate([p.labels for p in predicted])
+    pooled = np.concatenate([p.calibrated for p in predicted])
+    return {
+        "auroc": scores.mean_known(ranks),
+        "auprc": scores.mean_known([scores.auprc(p.labels, p.raw) for p in predicted]),
+        "worst": scores.low_end(ranks, 0.0),
+        "low": scores.low_end(ranks, 0.1),
+        "brier": scores.mean_known([scores.brier(p.labels, p.raw) for p in predicted]),
+        "calibrated": scores.mean_known([scores.brier(p.labels, p.calibrated) for p in predicted]),
+        "ece": scores.calibration_error(labels, pooled),
+        "ks": scores.kolmogorov_smirnov(labels, pooled),
+        "gini": scores.gini(labels, pooled),
+        "loss": scores.expected_loss(labels, pooled),
+    }
+
+
+class RecordStudy:
+    """Data and evaluation of one plan. `members` and `unseen` hold encoded records of the simulation."""
+
+    def __init__(self, pilot: Pilot, plan: Plan) -> None:
+        self.pilot = pilot
+        self.plan = plan
+        data = pilot.load(plan)
+        self.codebook = data.codebook
+        self.sites = [member.registered for member in data.members]
+        encode = self._encode
+        self.members = [
+            EncodedSite(m.name, encode(m.registered), m.registered.labels, encode(m.unseen), m.unseen.labels)
+            for m in data.members
+        ]
+        nothing = (np.empty((0, self.codebook.width)), np.empty(0))
+        self.unseen = [EncodedSite(s.name, encode(s), s.labels, *nothing) for s in data.later]
+
+    def _encode(self, site: Any) -> Float:
+        features, _ = self.codebook.check_ranges(site.features, on_outside=self.plan.outside)
+        return self.codebook.encode(features)
+
+    def watch(self, theta: Float) -> dict[str, float]:
+        """Loss and AUROC of the shared model on the members' unseen persons."""
+        return {"loss": mean_loss(theta, self.members), "auroc": mean_auroc(theta, self.members)}
+
+    def execute(
+        self, *, out: Path | None, on_round: OnRound | None = None, statements: Statements | None = None
+    ) -> Outcome:
+        """Run all rounds; `on_round` sees each report with its metrics."""
+        from ..run import federate
+
+        def watch(report: Any, theta: Float) -> dict[str, float]:
+            metrics = self.watch(theta)
+            if on_round is not None:
+                on_round(report, metrics)
+            return metrics
+
+        run = federate(
+            self.plan,
+            self.sites,
+            self.codebook,
+            out=out,
+            watch=watch,
+            pilot=self.pilot.name,
+            derived=self.pilot.derived(self.plan),
+            statements=statements or Statements.from_table(self.pilot.statements),
+        )
+        return Outcome(self.pilot, run)
+
+    def compare(self, theta: Float, name: str) -> list[Row]:
+        """The model beside FedAvg, FedAvg with fine-tuning, one model of all records, and each site alone."""
+        shared, pooled = fedavg(self.members), self._pooled()
+        rows = [
+            self.row(name, theta, adapted=True),
+            self.row("FedAvg, no privacy", shared, adapted=False),
+            self.row("FedAvg + fine-tuning, no privacy", shared, adapted=True),
+            self.row("all records in one place, no privacy", pooled, adapted=False),
+        ]
+        zeros = np.zeros(self.codebook.width)
+        alone = self._row(
+            f"each {self.pilot.site} alone", local_only(self.members), zeros, lambda _, x, y: fit_alone(x, y)
+        )
+        return [*rows, alone]
+
+    def row(self, name: str, theta: Float, *, adapted: bool) -> Row:
+        """One model's figures: as it is, or after each site has adapted it to its own records."""
+        own = fine_tune(theta, self.members) if adapted else [theta] * len(self.members)
+        return self._row(name, own, theta, adapt if adapted else lambda shared, *_: shared)
+
+    def _row(self, name: str, own: Sequence[Float], shared: Float, adapter: Adapter) -> Row:
+        few = {f"unseen_{k}": self._later(shared, k, adapter) for k in self.pilot.shots} if self.unseen else {}
+        betrayed = scores.mean_known(
+            [self._betrayed(theta, site) for theta, site in zip(own, self.members, strict=True)]
+        )
+        return {"name": name, **summary(predictions(own, self.members)), "members": betrayed, **few}
+
+    def _later(self, shared: Float, k: int, adapter: Adapter) -> float:
+        """Mean AUROC of later sites: adapted on k records, judged on all others; the order follows the seed."""
+        found = []
+        for place, site in enumerate(self.unseen):
+            order = np.random.default_rng([self.plan.seed, place]).permutation(len(site.labels))
+            few, rest = order[:k], order[k:]
+            theta = adapter(shared, site.rows[few], site.labels[few])
+            found.append(scores.auroc(site.labels[rest], predict(theta, site.rows[rest])))
+        return scores.mean_known(found)
+
+    def _pooled(self) -> Float:
+        return fit_alone(
+            np.concatenate([site.rows for site in self.members]),
+            np.concatenate([site.labels for site in self.members]),
+            steps=1000,
+        )
+
+    @staticmethod
+    def _betrayed(theta: Float, site: EncodedSite) -> float:
+        """Membership inference by the loss at one site: registered persons against those it did not register."""
+        losses = [
+            np.logaddexp(0.0, rows @ theta) - labels * (rows @ theta)
+            for rows, labels in ((site.rows, site.labels), (site.test_rows, site.test_labels))
+        ]
+        return scores.membership_auc(*losses)
+
+
+def _sigmoid(logits: Float) -> Float:
+    probabilities: Float = 0.5 * (1.0 + np.tanh(0.5 * logits))
+    return probabilities
