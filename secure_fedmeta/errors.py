@@ -6,6 +6,7 @@
     ├── UsageError     SFM-102  a command line that cannot be read
     ├── FileError      SFM-103  a file that is not there, not readable, or in the way
     ├── DataError      SFM-13x  a site's own records (datasets); 139 a file of a LEAF set (datasets.leaf)
+    │                         150 somebody's own table (datasets.table)
     ├── RunError       SFM-110  a run that cannot go on
     ├── RemoteRefusal  SFM-111  a site in another process refused or is gone
     ├── IdentityRefused SFM-112 a key file or an allow-list that cannot be used

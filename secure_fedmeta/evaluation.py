@@ -234,7 +234,11 @@ def mean_auroc(theta: Float, sites: Sequence[EncodedSite]) -> float:
     from sklearn.metrics import roc_auc_score
 
     both = [site for site in sites if 0.0 < float(np.mean(site.test_labels)) < 1.0]
-    return sum(float(roc_auc_score(site.test_labels, site.test_rows @ theta)) for site in both) / len(both)
+    return (
+        sum(float(roc_auc_score(s.test_labels, s.test_rows @ theta)) for s in both) / len(both)
+        if both
+        else float("nan")
+    )
 
 
 def _split(site: EncodedSite, few: NDArray[np.intp], rest: NDArray[np.intp]) -> EncodedSite:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -30,8 +30,20 @@ FILES = {
 }
 
 
-def write_config(path: Path, pilot: str, plan: Plan, *, derived: Collection[str] = ()) -> None:
-    """Settings as TOML. A plan's values are strings, numbers, booleans and lists of numbers, spelled in JSON alike.
+def toml_value(value: object) -> str:
+    """Strings, numbers, booleans and lists of them: JSON's spelling is TOML's too.
+
+    Example:
+        >>> toml_value("a"), toml_value(True), toml_value((1.5, 2))
+        ('"a"', 'true', '[1.5, 2]')
+    """
+    return json.dumps(value, ensure_ascii=True)
+
+
+def write_config(
+    path: Path, pilot: str, plan: Plan, *, derived: Collection[str] = (), appendix: Sequence[str] = ()
+) -> None:
+    """Settings as TOML, and `appendix`, lines of tables that the pilot reads.
 
     `derived` settings follow from the others; they are left out, so that the file may be run with others changed.
     """
@@ -39,7 +51,8 @@ def write_config(path: Path, pilot: str, plan: Plan, *, derived: Collection[str]
     for name, value in plan.model_dump().items():
         stated = "none" if value is None and name == "epsilon" else value
         if stated is not None and name not in derived:
-            lines.append(f"{name} = {json.dumps(stated)}")
+            lines.append(f"{name} = {toml_value(stated)}")
+    lines += appendix
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -136,6 +136,7 @@ def federate(
     watch: Watcher | None = None,
     pilot: str = "arrays",
     derived: Collection[str] = (),
+    appendix: Sequence[str] = (),
     statements: Statements | None = None,
     performance: Performance | None = None,
 ) -> Run:
@@ -152,6 +153,7 @@ def federate(
         watch: sees every round; simulation only.
         pilot: name written into config.toml.
         derived: settings that the pilot works out anew, left out of config.toml.
+        appendix: lines of tables that the pilot reads, for config.toml.
         statements: what the operator says for the disclosure documents; what is missing there is a named gap.
         performance: how the sites compute their gradients; changes neither the plan nor any guarantee.
     Raises:
@@ -184,7 +186,11 @@ def federate(
     registered = prepare_tasks(plan, sites, codebook)
     with ExitStack() as closing:
         release = closing.enter_context(held_interrupts())
-        folder = None if out is None else closing.enter_context(_open_folder(Path(out), pilot, plan, derived, sites))
+        folder = (
+            None
+            if out is None
+            else closing.enter_context(_open_folder(Path(out), pilot, plan, derived, appendix, sites))
+        )
         disks = closing.enter_context(GroupCommit())
         keys = _credentials(schedule, registered, folder)
         parties = {}
@@ -241,7 +247,12 @@ def _decryptor(
 
 
 def _open_folder(
-    out: Path, pilot: str, plan: Plan, derived: Collection[str], sites: Sequence[SiteRecords]
+    out: Path,
+    pilot: str,
+    plan: Plan,
+    derived: Collection[str],
+    appendix: Sequence[str],
+    sites: Sequence[SiteRecords],
 ) -> RunFolder:
     """Make the run's folder, the one of its sites and the server's own, all or none."""
     refuse_taken(sites_beside(out))
@@ -249,7 +260,7 @@ def _open_folder(
     refuse_taken(decryptor_beside(out))
     claim_folder(out)
     claim_folder(sites_beside(out))
-    write_config(out / "config.toml", pilot, plan, derived=derived)
+    write_config(out / "config.toml", pilot, plan, derived=derived, appendix=appendix)
     roster = [{"id": number, "name": site.name} for number, site in enumerate(sites, start=1)]
     (out / "roster.json").write_text(json.dumps(roster, indent=1) + "\n", encoding="utf-8")
     return RunFolder(out)

@@ -180,14 +180,27 @@ def register_persons(
         TooManyRecords: more persons than slots.
         SettingError: rows or labels that no task can be made of.
     """
+    made = persons_of(rows, labels, ids, support_fraction=plan.support_fraction)
+    check_tasks(made, plan, dimension=rows.shape[1], site=site)
+    return made
+
+
+def persons_of(
+    rows: NDArray[np.float64], labels: NDArray[np.float64], ids: Sequence[str], *, support_fraction: float
+) -> tuple[Task, ...]:
+    """Rows by person, in the order in which persons appear; a person's first rows are for support.
+
+    Example:
+        >>> tasks = persons_of(np.eye(3), np.zeros(3), ("a", "b", "a"), support_fraction=0.5)
+        >>> [(len(task.support_labels), len(task.query_labels)) for task in tasks]
+        [(1, 1), (0, 1)]
+    """
     places: dict[str, list[int]] = {}
     for place, person in enumerate(ids):
         places.setdefault(person, []).append(place)
     tasks = []
     for where in places.values():
-        cut = min(round(len(where) * plan.support_fraction), len(where) - 1)
+        cut = min(round(len(where) * support_fraction), len(where) - 1)
         support, query = where[:cut], where[cut:]
         tasks.append(Task(rows[support], labels[support], rows[query], labels[query]))
-    made = tuple(tasks)
-    check_tasks(made, plan, dimension=rows.shape[1], site=site)
-    return made
+    return tuple(tasks)

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted; `audit` has its own
     3, 4 and 5.
     """
-    from . import attack, audit, check, epsilon, report, run
+    from . import attack, audit, check, epsilon, new, report, run
 
     # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
     before = {}
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check.register(app)
         audit.register(app)
         report.register(app)
+        new.register(app)
     command = typer.main.get_command(app)
     try:
         result = command.main(args=given or ["--help"], prog_name="secure-fedmeta", standalone_mode=False)

@@ -59,8 +59,8 @@ class RoundLog:
         sites = f"{len(closed.survivors)}/{closed.invited}" + ("!" if closed.aborted else "")
         row = (
             f"{closed.round}/{self._schedule.plan.rounds}",
-            f"{metrics['loss']:.3f}",
-            f"{metrics[self._figure.key]:.3f}",
+            _three(metrics.get("loss")),
+            _three(metrics.get(self._figure.key)),
             sites,
             f"{report.bytes_sent / 1e3:.1f}",
             f"{report.seconds * 1e3:.1f}",
@@ -90,3 +90,7 @@ class RoundLog:
         for row in self._rows[-VISIBLE:]:
             table.add_row(*row)
         return table
+
+
+def _three(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

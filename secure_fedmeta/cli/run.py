@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import FileError, UsageError
 from ..pilots import NAMES as PILOTS
 from .epsilon import Format
+
+if TYPE_CHECKING:
+    from ..pilots.pilot import Pilot
+
+OWN = "table"  # pilots.own.NAME, which a name on the command line does not load
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml", help="hospital, or a TOML file.")],
+    what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml", help="A pilot's name, or a TOML file.")],
     rounds: Annotated[int | None, typer.Option(help="Planned rounds. [80]")] = None,
     epsilon: Annotated[str | None, typer.Option(help='Budget against the server; "none" adds no noise. [3]')] = None,
     delta: Annotated[float | None, typer.Option(help="Below 1/N. [0.001]")] = None,
@@ -60,6 +66,9 @@ def run(
     operator: Annotated[
         Path | None, typer.Option(help="TOML with what only you can state: curators, intended_use, region, ...")
     ] = None,
+    confirm_ranges: Annotated[
+        bool, typer.Option("--confirm-ranges", help="Own table: I have read the ranges, and they are public.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="New folder for the run's files. [runs/hospital-N]")] = None,
     form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
 ) -> None:
@@ -87,15 +96,14 @@ def run(
         "insecure_reproducible": insecure_reproducible,
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    pilot, base = _source(what)
-    from ..pilots import pilot_named
+    pilot, base = pilot_of(what, settings, confirmed=confirm_ranges)
     from .pilots import run_pilot
 
     run_pilot(
-        pilot_named(pilot),
+        pilot,
         base | settings,
         where=what,
-        out=out or _fresh_folder(pilot),
+        out=out or _fresh_folder(Path(what).resolve().parent.name if pilot.data else pilot.name),
         form=form,
         operator=operator,
     )
@@ -109,19 +117,31 @@ def _epsilon(given: str | None) -> object:
         return given
 
 
-def _source(what: str) -> tuple[str, dict[str, Any]]:
-    """Pilot name and settings of the first argument."""
+def pilot_of(what: str, given: Mapping[str, Any], *, confirmed: bool = False) -> tuple[Pilot, dict[str, Any]]:
+    """The pilot of a name or a TOML file, and the file's settings. `given` are the command line's, which go over them.
+
+    Raises:
+        UsageError, FileError, SettingError: there is no such pilot or file, or the file is unsound.
+    """
+    from ..pilots import pilot_named
+
     if what in PILOTS:
-        return what, {}
+        return pilot_named(what), {}
     if not what.endswith(".toml"):
         known = ", ".join(PILOTS)
-        raise UsageError(f"there is no pilot {what!r}", "secure-fedmeta run", f"use one of: {known}; or a .toml file")
+        raise UsageError(f"there is no pilot {what!r}", "secure-fedmeta", f"use one of: {known}; or a .toml file")
     from ..plan import read_toml
 
-    pilot, settings = read_toml(Path(what))
-    if pilot not in PILOTS:
-        raise FileError(f"there is no pilot {pilot!r}", f"{what}, pilot", f"use one of: {', '.join(PILOTS)}")
-    return pilot, settings
+    name, settings = read_toml(Path(what))
+    if name == OWN:
+        from ..pilots.own import own_pilot
+
+        data = settings.pop("data", None)
+        return own_pilot(data, {**settings, **given}, Path(what), confirmed=confirmed), settings
+    if name not in PILOTS:
+        known = ", ".join((*PILOTS, OWN))
+        raise FileError(f"there is no pilot {name!r}", f"{what}, pilot", f"use one of: {known}")
+    return pilot_named(name), settings
 
 
 def _fresh_folder(pilot: str) -> Path:

@@ -80,6 +80,7 @@ class Pilot:
         study: what runs and judges it.
         network: what is learned, if it is not the closed form.
         says: what the report says about the table, beside the figures.
+        data: the description of somebody's own table, for config.toml.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Pilot:
     network: Callable[[], Module] | None = None
     plurals: tuple[str, str] = ("", "")
     says: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sites(self) -> str:
@@ -140,6 +142,14 @@ class Pilot:
     def derived(self, plan: Plan) -> list[str]:
         """Settings that follow from the others in this plan, and are left out of its file."""
         return [name for name, value in self.slots(plan).items() if getattr(plan, name) == value]
+
+    def appendix(self, out: Path | None) -> list[str]:
+        """The description of somebody's own table, as lines for the config.toml of a run in `out`."""
+        if not self.data or out is None:
+            return []
+        from .own import data_lines
+
+        return data_lines(self.data, out)
 
     def schedule_for(self, plan: Plan) -> Schedule:
         """Everything that can be said before any record is read. A network's shape is read, so torch is loaded."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ def predictions(parameters: Sequence[Float], sites: Sequence[EncodedSite]) -> li
     """Of one (d,) vector per site; calibration is fitted on the site's own registered records."""
     made = []
     for theta, site in zip(parameters, sites, strict=True):
+        if not len(site.test_labels):
+            continue  # everybody is registered; there is nobody to judge by
         slope, offset = calibrate(site.rows @ theta, site.labels)
         logits = site.test_rows @ theta
         made.append(Predicted(site.test_labels, _sigmoid(logits), _sigmoid(slope * logits + offset)))
@@ -48,6 +51,8 @@ def summary(predicted: Sequence[Predicted]) -> Row:
     Calibrated probabilities of all sites may be pooled, since they are probabilities of one event; raw scores of
     adapted models may not (their ranking would move with the sites' label shares).
     """
+    if not predicted:
+        return {}
     ranks = [scores.auroc(p.labels, p.raw) for p in predicted]
     labels = np.concatenate([p.labels for p in predicted])
     pooled = np.concatenate([p.calibrated for p in predicted])
@@ -88,7 +93,11 @@ class RecordStudy:
 
     def watch(self, theta: Float) -> dict[str, float]:
         """Loss and AUROC of the shared model on the members' unseen persons."""
-        return {"loss": mean_loss(theta, self.members), "auroc": mean_auroc(theta, self.members)}
+        judged = [site for site in self.members if len(site.test_labels)]
+        if not judged:
+            return {}
+        found = {"loss": mean_loss(theta, judged), "auroc": mean_auroc(theta, judged)}
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def execute(
         self, *, out: Path | None, on_round: OnRound | None = None, statements: Statements | None = None
@@ -110,6 +119,7 @@ class RecordStudy:
             watch=watch,
             pilot=self.pilot.name,
             derived=self.pilot.derived(self.plan),
+            appendix=self.pilot.appendix(out),
             statements=statements or Statements.from_table(self.pilot.statements),
         )
         return Outcome(self.pilot, run)
@@ -136,9 +146,8 @@ class RecordStudy:
 
     def _row(self, name: str, own: Sequence[Float], shared: Float, adapter: Adapter) -> Row:
         few = {f"unseen_{k}": self._later(shared, k, adapter) for k in self.pilot.shots} if self.unseen else {}
-        betrayed = scores.mean_known(
-            [self._betrayed(theta, site) for theta, site in zip(own, self.members, strict=True)]
-        )
+        pairs = zip(own, self.members, strict=True)
+        betrayed = scores.mean_known([self._betrayed(theta, site) for theta, site in pairs if len(site.test_labels)])
         return {"name": name, **summary(predictions(own, self.members)), "members": betrayed, **few}
 
     def _later(self, shared: Float, k: int, adapter: Adapter) -> float:

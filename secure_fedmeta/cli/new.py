@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`secure-fedmeta new`: a pilot from a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+from .epsilon import Format
+
+ENVELOPE = "secure-fedmeta/new/1"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("new", short_help="describe your own table as a pilot")(new)
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a new folder, with pilot.toml in it.")],
+    data: Annotated[Path | None, typer.Option("--data", help="CSV or Parquet file with all sites' rows.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict: two values.")] = None,
+    site: Annotated[str | None, typer.Option(help="Column that says whose row it is.")] = None,
+    person: Annotated[str | None, typer.Option(help="Column with one stable id for each person.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The target's value that counts as 1. [1, yes, true, ...]")
+    ] = None,
+    epsilon: Annotated[float, typer.Option(help="Budget against the server.")] = 3.0,
+    form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
+) -> None:
+    """Look at a table where it lies and write NAME/pilot.toml, with ranges for you to confirm. The table is not copied.
+
+    Example: secure-fedmeta new my_pilot --data mine.csv --target died --site hospital --person patient_id
+    """
+    from ..datasets.table import read_table
+    from ..scaffold import propose, write_new
+
+    if data is None:
+        raise UsageError("no table is named", "secure-fedmeta new", "give --data FILE")
+    table = read_table(data)
+    roles = {"--target": target, "--site": site, "--person": person}
+    if missing := [option for option, column in roles.items() if column is None]:
+        known = ", ".join(list(table.columns)[:40])
+        raise UsageError(f"{', '.join(missing)}: no column is named", "secure-fedmeta new", f"name one of: {known}")
+    folder = Path(name)
+    proposal = propose(
+        table,
+        name=folder.name,
+        file=data,
+        folder=folder,
+        target=str(target),
+        site=str(site),
+        person=str(person),
+        positive=positive,
+        epsilon=epsilon,
+    )
+    path = write_new(folder, proposal)
+    if form is Format.JSON:
+        body = {"format": ENVELOPE, "pilot": str(path), "to_confirm": proposal.to_confirm, "said": proposal.said}
+        typer.echo(json.dumps(body))
+        return
+    for line in proposal.said:
+        typer.echo(line)
+    typer.echo(f"wrote {path}")
+    typer.echo(f"next  read the ranges in {path}, correct them, and set confirmed = true")
+    typer.echo(f"      secure-fedmeta check {path}")
+    typer.echo(f"      secure-fedmeta run {path}        (or: run {path} --confirm-ranges)")

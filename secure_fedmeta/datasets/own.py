@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody's own table as a federation: which column is what, within which public ranges.
+
+Everything that decides how a row is read stands in the description, none of it follows from other rows: so adding a
+person changes nobody else's row. What is refused is refused as a whole, by counts; no row is ever left out silently.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secure_fedmeta.datasets.codebook import Codebook, Feature
+from secure_fedmeta.datasets.federation import Federation, Member
+from secure_fedmeta.datasets.records import SiteRecords
+from secure_fedmeta.datasets.table import Table, TableError, is_missing, numbers_of
+
+Float = NDArray[np.float64]
+
+FEWEST_PERSONS = 12  # at a site: with fewer, chance may leave too few in a role or in the part for the evaluation
+GIVES_AWAY = 0.999  # AUROC of one column alone
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One feature column: numbers within [low, high], or one of the `values`, a public list.
+
+    `missing` is the public constant that stands for an empty cell; without one an empty cell is refused. A category
+    makes one column a value, 1 where it is the row's; an empty cell, or with `outside = "clip"` an unlisted value, is 0
+    in all of them.
+
+    Raises:
+        TableError: neither or both of ranges and values, or values that repeat.
+
+    Example:
+        >>> [f.name for f in Column("ward", values=("A", "B")).features()]
+        ['ward = A', 'ward = B']
+    """
+
+    column: str
+    low: float | None = None
+    high: float | None = None
+    transform: str = "linear"
+    missing: float | None = None
+    values: tuple[str, ...] = ()
+    unit: str = "1"
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"feature {self.column!r}"
+        object.__setattr__(self, "values", tuple(self.values))
+        ranged = self.low is not None and self.high is not None
+        if ranged == bool(self.values) or (self.values and (self.low, self.high) != (None, None)):
+            raise TableError("give low and high, or values, and not both", where, "correct the feature")
+        if len(set(self.values)) != len(self.values) or not all(isinstance(v, str) and v for v in self.values):
+            raise TableError("values repeat, or are not text", where, "list each value once, in quotes")
+        if ranged and self.missing is not None and not float(self.low or 0) <= self.missing <= float(self.high or 0):
+            raise TableError("missing lies outside low and high", where, "choose a constant within the range")
+
+    def features(self) -> list[Feature]:
+        """Its columns in the codebook."""
+        if self.values:
+            weight = 1.0 / np.sqrt(len(self.values))
+            return [Feature(f"{self.column} = {value}", 0.0, 1.0, "1", weight=float(weight)) for value in self.values]
+        transform: Any = self.transform
+        return [Feature(self.column, float(self.low or 0), float(self.high or 0), self.unit, transform)]
+
+    def read(self, table: Table, *, outside: str) -> Float:
+        """(n, columns) in the codebook's units.
+
+        Raises:
+            TableError: missing cells, text among numbers, or a value that is not listed.
+        """
+        if not self.values:
+            return numbers_of(table, self.column, missing=self.missing)[:, None]
+        cells = table.column(self.column)
+        known = {value: place for place, value in enumerate(self.values)}
+        strange = [i for i, cell in enumerate(cells) if cell not in known and not is_missing(cell)]
+        if strange and outside == "refuse":
+            what = f"{len(strange)} cells hold a value that is not listed, the first in row {strange[0] + 1}"
+            raise TableError(what, f"{table.name}, column {self.column!r}", 'list it, or set outside = "clip"')
+        made = np.zeros((len(cells), len(self.values)))
+        for place, cell in enumerate(cells):
+            if cell in known:
+                made[place, known[cell]] = 1.0
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Which column is what.
+
+    Attributes:
+        target, positive: the column to predict, and its value that counts as 1; all others of the two count as 0.
+        site, person: whose row it is; `person` is one stable id for a person at all sites and in all rows.
+        features: what is learned from.
+        registered_share: of a site's persons, by a keyed hash of each one's id; the others are for the evaluation.
+        later: sites that join after training.
+        allow_giveaway: features that may tell the target by themselves.
+
+    Raises:
+        TableError: names that repeat, or shares out of range.
+    """
+
+    target: str
+    positive: str
+    site: str
+    person: str
+    features: tuple[Column, ...]
+    registered_share: float = 0.7
+    later: tuple[str, ...] = ()
+    allow_giveaway: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [self.target, self.site, self.person, *(f.column for f in self.features)]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise TableError(f"column {twice!r} has two uses", "data", "use each column once")
+        if not self.features:
+            raise TableError("there are no features", "data", "list at least one [[data.feature]]")
+        if not 0.1 <= self.registered_share <= 0.95:
+            raise TableError("registered_share is not from 0.1 to 0.95", "data", "use for instance 0.7")
+
+    @classmethod
+    def from_table(cls, stated: Mapping[str, Any], where: str) -> Description:
+        """Of the `[data]` table of a TOML file, `file` and `confirmed` taken out.
+
+        Raises:
+            TableError: keys that are unknown, missing, or of another kind.
+        """
+        given = dict(stated)
+        entries = given.pop("feature", [])
+        try:
+            features = tuple(Column(**entry) for entry in entries)
+            for name in ("later", "allow_giveaway"):
+                given[name] = tuple(given.get(name, ()))
+            return cls(features=features, **given)
+        except TypeError as error:
+            said = str(error).split("__init__() ")[-1]
+            raise TableError(f"a key is missing, unknown or of another kind: {said}", where, "correct [data]") from None
+
+    def codebook(self) -> Codebook:
+        """Public ranges of all features.
+
+        Raises:
+            CodebookError: limits that are none.
+        """
+        features = tuple(feature for column in self.features for feature in column.features())
+        return Codebook("own-table", 1, features)
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Later sites' names as folders are named."""
+        return {site: folder_name(site) for site in self.later}
+
+
+def federation_of(table: Table, described: Description, *, outside: str, key: bytes, repeat: bool) -> Federation:
+    """Each site's persons, registered or not, in the order of the table.
+
+    Args:
+        table: all sites' rows.
+        described: which column is what.
+        outside: what happens to values beyond the public ranges, "refuse" or "clip".
+        key: of the hash that says who is registered.
+        repeat: whether a person may have several rows (unit task); else that is refused.
+
+    Raises:
+        TableError: see the module: missing cells, text, one class, persons at two sites or with two rows, sites with
+            too few persons, a column that gives the target away.
+    """
+    sites, persons = _ids(table, described.site), _ids(table, described.person)
+    labels = labels_of(table, described)
+    rows = np.concatenate([column.read(table, outside=outside) for column in described.features], axis=1)
+    names = _names(sites)
+    _check_persons(table.name, sites, persons, repeat=repeat)
+    _check_giveaway(table.name, described, rows, labels)
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, site in enumerate(sites):
+        places[site].append(place)
+    _check_sizes(table.name, places, persons)
+    strangers = sorted(set(described.later) - set(places))
+    if strangers:
+        raise TableError(f"no rows of the later site {strangers[0]!r}", table.name, "correct `later`")
+    members, later = [], []
+    for site in sorted(places):
+        at = places[site]
+        ids = tuple(persons[i] for i in at)
+        whole = SiteRecords(names[site], rows[at], labels[at], ids, rows_repeat=repeat)
+        if site in described.later:
+            later.append(whole)
+            continue
+        inside = np.array([registered(one, key, described.registered_share) for one in ids])
+        member = Member(names[site], whole.take(np.flatnonzero(inside)), whole.take(np.flatnonzero(~inside)))
+        members.append(member)
+    return Federation("own-table", described.codebook(), tuple(members), tuple(later), False, f"the table {table.name}")
+
+
+def registered(person: str, key: bytes, share: float) -> bool:
+    """Whether a person is registered, by a keyed hash of the id alone: nobody else's coming or going changes it.
+
+    Example:
+        >>> registered("p-1", bytes(32), 1.0), registered("p-1", bytes(32), 0.0)
+        (True, False)
+    """
+    digest = hmac.digest(key, b"sfm-registered/1" + person.encode(), sha256)
+    return int.from_bytes(digest[:8], "big") < share * 2.0**64
+
+
+def labels_of(table: Table, described: Description) -> Float:
+    """1.0 where the target is `positive`, else 0.0.
+
+    Raises:
+        TableError: missing cells, one value only, or more than two.
+    """
+    cells = table.column(described.target)
+    where = f"{table.name}, column {described.target!r}"
+    absent = sum(is_missing(cell) for cell in cells)
+    if absent:
+        raise TableError(f"{absent} of {len(cells)} targets are missing", where, "remove these rows: nobody may guess")
+    kinds = sorted(set(cells))
+    if len(kinds) > 2:
+        what = f"the target has {len(kinds)} different values; two classes can be learned"
+        raise TableError(what, where, "make it yes or no, or use the API for classes and numbers")
+    if described.positive not in kinds:
+        raise TableError(f"no row has the positive value {described.positive[:40]!r}", where, "correct `positive`")
+    if len(kinds) == 1:
+        raise TableError("every row is of one class", where, "there is nothing to learn; give both classes")
+    return np.array([1.0 if cell == described.positive else 0.0 for cell in cells])
+
+
+def folder_name(site: str) -> str:
+    """A site's name as its folder is named.
+
+    Example:
+        >>> folder_name("St. Mary's (North)")
+        'St.-Mary-s-North'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", site).strip("-.")[:64] or "site"
+
+
+def _names(sites: Sequence[str]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for site in sorted(set(sites)):
+        name = folder_name(site)
+        if taken.setdefault(name.casefold(), site) != site:
+            what = f"sites {taken[name.casefold()]!r} and {site!r} would share the folder {name!r}"
+            raise TableError(what, "site column", "rename one of them")
+        names[site] = name
+    return names
+
+
+def _ids(table: Table, name: str) -> list[str]:
+    cells = table.column(name)
+    absent = [place for place, cell in enumerate(cells) if is_missing(cell)]
+    if absent:
+        what = f"{len(absent)} rows have no {name!r}, the first is row {absent[0] + 1}"
+        raise TableError(what, table.name, "give every row a site and a person")
+    return cells
+
+
+def _check_persons(name: str, sites: Sequence[str], persons: Sequence[str], *, repeat: bool) -> None:
+    home: dict[str, str] = {}
+    wandering: set[str] = set()
+    for person, site in zip(persons, sites, strict=True):
+        if home.setdefault(person, site) != site:
+            wandering.add(person)
+    if wandering:
+        what = f"{len(wandering)} persons have rows at two sites or more: each would be protected at one of them only"
+        raise TableError(what, name, "register each person at one site; budgets of two sites would add up")
+    rows = len(persons) - len(home)
+    if rows and not repeat:
+        what = f"{rows} rows belong to persons who have a row already: counted as one each, they would be unprotected"
+        raise TableError(what, name, 'set unit = "task" and mode = "task-is-person", or merge a person\'s rows')
+
+
+def _check_sizes(name: str, places: Mapping[str, Sequence[int]], persons: Sequence[str]) -> None:
+    few = sorted(site for site, at in places.items() if len({persons[i] for i in at}) < FEWEST_PERSONS)
+    if len(places) < 3:
+        raise TableError(f"{len(places)} site(s)", name, "a sum hides nobody among fewer than 3 sites")
+    if few:
+        what = f"{len(few)} of {len(places)} sites have fewer than {FEWEST_PERSONS} persons: {', '.join(few[:5])[:120]}"
+        raise TableError(what, name, "merge them with others, or leave them out: they can still use the released model")
+
+
+def _check_giveaway(name: str, described: Description, rows: Float, labels: Float) -> None:
+    """One column that tells the target by itself is usually the target under another name, or written down after it."""
+    from secure_fedmeta.scores import auroc
+
+    place = 0
+    for column in described.features:
+        for feature in column.features():
+            found = auroc(labels, rows[:, place])
+            place += 1
+            if max(found, 1 - found) >= GIVES_AWAY and column.column not in described.allow_giveaway:
+                what = f"column {feature.name!r} tells the target by itself: it may be known only afterwards"
+                raise TableError(what, name, f'leave it out, or state allow_giveaway = ["{column.column}"]')
