@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -69,7 +70,8 @@ def run_pilot(
     if run.stopped:
         console.print(f"[yellow]stopped early[/]: {escape(run.stopped)}")
     outcome.table = study.compare(run.theta, run_name(plan))
-    console.print(score_table(pilot, outcome.table))
+    for table in score_tables(pilot, outcome.table):
+        console.print(table)
     console.print("[dim]scores are simulation only, not covered by epsilon; noise is fresh in every run[/]")
     console.print(f"\n[bold]guarantee[/] {run.guarantee}")
     for line in run.beside:
@@ -90,7 +92,7 @@ def console_for(form: Format) -> Console:
     """Standard output, or standard error if that is for JSON; whole lines where no terminal has a width."""
     console = Console(stderr=form is Format.JSON, highlight=False)
     if not console.is_terminal:
-        console.width, console.soft_wrap = 160, True  # a file has no width: whole lines, unfolded tables
+        console.width, console.soft_wrap = 120, True  # a file has no width: whole lines, unfolded tables
     return console
 
 
@@ -199,16 +201,24 @@ def _against(schedule: Schedule) -> str:
     )
 
 
-def score_table(pilot: Pilot, rows: list[Row]) -> Table:
-    """The pilot's figures, a row a model."""
-    table = Table(title=f"unseen {pilot.persons} of member {pilot.sites} | later {pilot.sites} after k records")
-    table.title_style = ""
-    table.add_column("")
-    for column in pilot.columns:
-        table.add_column(column.title, justify="right")
-    for row in rows:
-        table.add_row(str(row["name"]), *(_three(row.get(column.key)) for column in pilot.columns))
-    return table
+COLUMNS_A_TABLE = 8
+
+
+def score_tables(pilot: Pilot, rows: list[Row]) -> list[Table]:
+    """The pilot's figures, a row a model, in as many tables as a terminal has room for."""
+    tables = []
+    for start in range(0, len(pilot.columns), COLUMNS_A_TABLE):
+        columns = pilot.columns[start : start + COLUMNS_A_TABLE]
+        table = Table(box=SIMPLE_HEAD, title_style="", title_justify="left")
+        if not start:
+            table.title = f"unseen {pilot.persons} of member {pilot.sites}; k: later {pilot.sites} after k records"
+        table.add_column("", no_wrap=True)
+        for column in columns:
+            table.add_column(column.title, justify="right")
+        for row in rows:
+            table.add_row(str(row["name"]), *(_three(row.get(column.key)) for column in columns))
+        tables.append(table)
+    return tables
 
 
 def _three(value: object) -> str:

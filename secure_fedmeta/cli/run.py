@@ -66,6 +66,9 @@ def run(
     operator: Annotated[
         Path | None, typer.Option(help="TOML with what only you can state: curators, intended_use, region, ...")
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Real records for a pilot that reads them: credit takes german.data.")
+    ] = None,
     confirm_ranges: Annotated[
         bool, typer.Option("--confirm-ranges", help="Own table: I have read the ranges, and they are public.")
     ] = False,
@@ -96,14 +99,14 @@ def run(
         "insecure_reproducible": insecure_reproducible,
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    pilot, base = pilot_of(what, settings, confirmed=confirm_ranges)
+    pilot, base = pilot_of(what, settings, data=data, confirmed=confirm_ranges)
     from .pilots import run_pilot
 
     run_pilot(
         pilot,
         base | settings,
         where=what,
-        out=out or _fresh_folder(Path(what).resolve().parent.name if pilot.data else pilot.name),
+        out=out or _fresh_folder(Path(what).resolve().parent.name if pilot.name == OWN else pilot.name),
         form=form,
         operator=operator,
     )
@@ -117,16 +120,20 @@ def _epsilon(given: str | None) -> object:
         return given
 
 
-def pilot_of(what: str, given: Mapping[str, Any], *, confirmed: bool = False) -> tuple[Pilot, dict[str, Any]]:
+def pilot_of(
+    what: str, given: Mapping[str, Any], *, data: Path | None = None, confirmed: bool = False
+) -> tuple[Pilot, dict[str, Any]]:
     """The pilot of a name or a TOML file, and the file's settings. `given` are the command line's, which go over them.
+
+    `data` is a real file for a pilot that reads one; in a TOML file it is `file` of `[data]`, relative to that file.
 
     Raises:
         UsageError, FileError, SettingError: there is no such pilot or file, or the file is unsound.
     """
-    from ..pilots import pilot_named
+    from ..pilots import pilot_named, pilot_reading
 
     if what in PILOTS:
-        return pilot_named(what), {}
+        return (pilot_named(what) if data is None else pilot_reading(what, data)), {}
     if not what.endswith(".toml"):
         known = ", ".join(PILOTS)
         raise UsageError(f"there is no pilot {what!r}", "secure-fedmeta", f"use one of: {known}; or a .toml file")
@@ -136,12 +143,17 @@ def pilot_of(what: str, given: Mapping[str, Any], *, confirmed: bool = False) ->
     if name == OWN:
         from ..pilots.own import own_pilot
 
-        data = settings.pop("data", None)
-        return own_pilot(data, {**settings, **given}, Path(what), confirmed=confirmed), settings
+        table = settings.pop("data", None)
+        return own_pilot(table, {**settings, **given}, Path(what), confirmed=confirmed), settings
     if name not in PILOTS:
         known = ", ".join((*PILOTS, OWN))
         raise FileError(f"there is no pilot {name!r}", f"{what}, pilot", f"use one of: {known}")
-    return pilot_named(name), settings
+    stated = settings.pop("data", None)
+    if stated is not None and (not isinstance(stated, dict) or set(stated) != {"file"}):
+        raise FileError("[data] of a pilot holds one key, file", f"{what}, [data]", "correct it")
+    if data is None and stated is not None:
+        data = Path(what).parent / str(stated["file"])
+    return (pilot_named(name) if data is None else pilot_reading(name, data)), settings
 
 
 def _fresh_folder(pilot: str) -> Path:

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from .pilot import Pilot
 
-NAMES = ("hospital",)
+NAMES = ("hospital", "credit")
+READERS = {"credit": "german.data of the UCI repository"}
+"""Pilots that read real files, and which."""
 
 
 def pilot_named(name: str) -> Pilot:
@@ -21,4 +26,19 @@ def pilot_named(name: str) -> Pilot:
     from importlib import import_module
 
     pilot: Pilot = import_module(f".{name}", __name__).PILOT
+    return pilot
+
+
+def pilot_reading(name: str, data: Path) -> Pilot:
+    """The pilot on a real file in place of its own records.
+
+    Raises:
+        UsageError: the pilot reads no file.
+    """
+    from importlib import import_module
+
+    if name not in READERS:
+        known = ", ".join(f"{pilot} reads {what}" for pilot, what in READERS.items())
+        raise UsageError(f"pilot {name} reads no file", "--data", f"{known}; `secure-fedmeta new` takes any table")
+    pilot: Pilot = import_module(f".{name}", __name__).reading(data)
     return pilot
