@@ -92,7 +92,7 @@ def console_for(form: Format) -> Console:
     """Standard output, or standard error if that is for JSON; whole lines where no terminal has a width."""
     console = Console(stderr=form is Format.JSON, highlight=False)
     if not console.is_terminal:
-        console.width, console.soft_wrap = 120, True  # a file has no width: whole lines, unfolded tables
+        console.width, console.soft_wrap = 132, True  # a file has no width: whole lines, unfolded tables
     return console
 
 

@@ -33,7 +33,12 @@ def report(
     """
     from ..report import write_report
 
-    page = write_report(run)
+    if (run / "account.json").is_file() and not (run / "ledger.jsonl").exists():
+        from ..report.population import write_population_report
+
+        page = write_population_report(run)
+    else:
+        page = write_report(run)
     if form is Format.JSON:
         typer.echo(json.dumps({"format": REPORT, "page": str(page), "bytes": page.stat().st_size}))
         return

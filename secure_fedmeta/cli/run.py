@@ -16,6 +16,7 @@ from .epsilon import Format
 if TYPE_CHECKING:
     from ..pilots.pilot import Pilot
 
+POPULATION = "wearables"  # not a `Plan`: see pilots.wearables
 OWN = "table"  # pilots.own.NAME, which a name on the command line does not load
 
 
@@ -99,6 +100,13 @@ def run(
         "insecure_reproducible": insecure_reproducible,
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if (crowd := _population(what)) is not None:
+        from .population import run_wearables
+
+        if data is not None or operator is not None:
+            raise UsageError("--data and --operator mean nothing to wearables", "secure-fedmeta run", "leave them out")
+        run_wearables(crowd, settings, where=what, out=out or _fresh_folder(POPULATION), form=form)
+        return
     pilot, base = pilot_of(what, settings, data=data, confirmed=confirm_ranges)
     from .pilots import run_pilot
 
@@ -135,7 +143,7 @@ def pilot_of(
     if what in PILOTS:
         return (pilot_named(what) if data is None else pilot_reading(what, data)), {}
     if not what.endswith(".toml"):
-        known = ", ".join(PILOTS)
+        known = ", ".join((*PILOTS, POPULATION))
         raise UsageError(f"there is no pilot {what!r}", "secure-fedmeta", f"use one of: {known}; or a .toml file")
     from ..plan import read_toml
 
@@ -146,7 +154,7 @@ def pilot_of(
         table = settings.pop("data", None)
         return own_pilot(table, {**settings, **given}, Path(what), confirmed=confirmed), settings
     if name not in PILOTS:
-        known = ", ".join((*PILOTS, OWN))
+        known = ", ".join((*PILOTS, POPULATION, OWN))
         raise FileError(f"there is no pilot {name!r}", f"{what}, pilot", f"use one of: {known}")
     stated = settings.pop("data", None)
     if stated is not None and (not isinstance(stated, dict) or set(stated) != {"file"}):
@@ -154,6 +162,18 @@ def pilot_of(
     if data is None and stated is not None:
         data = Path(what).parent / str(stated["file"])
     return (pilot_named(name) if data is None else pilot_reading(name, data)), settings
+
+
+def _population(what: str) -> dict[str, Any] | None:
+    """Settings of the pilot that is a population simulation; None for all others."""
+    if what == POPULATION:
+        return {}
+    if not what.endswith(".toml") or not Path(what).is_file():
+        return None
+    from ..plan import read_toml
+
+    name, settings = read_toml(Path(what))
+    return settings if name == POPULATION else None
 
 
 def _fresh_folder(pilot: str) -> Path:

@@ -11,8 +11,8 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from .pilot import Pilot
 
-NAMES = ("hospital", "credit")
-READERS = {"credit": "german.data of the UCI repository"}
+NAMES = ("hospital", "icu", "credit", "recommender")
+READERS = {"credit": "german.data of the UCI repository", "recommender": "a folder of MovieLens (latest or 100k)"}
 """Pilots that read real files, and which."""
 
 

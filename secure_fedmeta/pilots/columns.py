@@ -23,6 +23,14 @@ LENDING = (
     Column("gini", "Gini"),
     Column("loss", "lost, 80 % lent", low_is_good=True),
 )
+RMSE = Column("rmse", "RMSE", low_is_good=True)
+RATINGS = (
+    RMSE,
+    Column("ndcg", "NDCG@10"),
+    Column("worst", "worst site", low_is_good=True),
+    Column("high", "90th pct", low_is_good=True),
+    Column("members", "membership", low_is_good=True),
+)
 
 
 def shot_columns(shots: Sequence[int]) -> tuple[Column, ...]:
