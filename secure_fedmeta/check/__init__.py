@@ -17,6 +17,7 @@ from .plan_rules import check_plan, is_plan
 from .project import Module, Project
 from .release_rules import claims_dp, unnoised_releases
 from .rounds import RoundMap
+from .run_rules import several_runs
 from .sources import OversizedSource, find_sources, parse_python
 
 __all__ = ["RULES", "Checked", "Finding", "Level", "Rule", "check_paths", "what_cannot_be_shown"]
@@ -60,6 +61,7 @@ def check_paths(paths: Sequence[Path]) -> Checked:
             problems.append(_too_deep(path))
         else:
             files.append(str(path))
+    findings.update(several_runs(paths))
     try:
         findings |= _check_modules(modules)
     except RecursionError:  # one expression somewhere is nested beyond reason; say so rather than "clean"

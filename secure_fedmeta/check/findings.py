@@ -5,6 +5,8 @@ SFM-50x  what leaves a site, round by round
 SFM-51x  how Opacus is called
 SFM-52x  what happens to data and parameters around it
 SFM-55x  plans of this project
+SFM-56x  the table that a plan is for
+SFM-57x  runs that lie beside each other
 """
 
 from __future__ import annotations
@@ -220,6 +222,52 @@ _RULES = (
         "a complete graph nothing is given up",
         'use strength = "malicious", the default',
         Level.NOTE,
+    ),
+    Rule(
+        "SFM-560",
+        "ranges that nobody has confirmed to be public",
+        "a range or list taken from the records is a release without noise: the largest value of a column is one "
+        "person's",
+        "replace each by what is known without these records, then set confirmed = true",
+    ),
+    Rule(
+        "SFM-561",
+        "a person has rows at two sites",
+        "each site protects its own rows alone: a person at two sites moves the sum twice, and pays with both budgets",
+        "register each person at one site",
+    ),
+    Rule(
+        "SFM-562",
+        "a person's rows count as persons",
+        "with unit record a person with k rows is protected like k persons: epsilon is k times as large, or more",
+        'set unit = "task" and mode = "task-is-person", or merge the rows of a person',
+    ),
+    Rule(
+        "SFM-563",
+        "a site too small to take part",
+        "with few persons a role may stay empty, and what the site sends is about few; `run` refuses it",
+        "merge it with others, or let it use the released model alone",
+    ),
+    Rule(
+        "SFM-564",
+        "a column tells the target by itself",
+        "it is often the target under another name, or known only afterwards: scores mean nothing, and the model "
+        "publishes what the column says",
+        "leave it out, or list it under allow_giveaway",
+    ),
+    Rule(
+        "SFM-565",
+        "a range that says it was taken from the data",
+        "its origin still reads as the proposal does, so nobody has said what else limits the column",
+        "write into origin what limits it; correct low and high",
+        Level.NOTE,
+    ),
+    Rule(
+        "SFM-570",
+        "several runs on the same persons",
+        "each run has a budget of its own and they add up; trying settings and keeping the best is paid for too "
+        "(Papernot and Steinke 2022), and no run's epsilon says so",
+        "tune on public or generated data, or state the sum in the disclosure (operator's file: tuning)",
     ),
 )
 

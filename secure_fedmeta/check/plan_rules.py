@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def check_plan(path: Path) -> list[Finding]:
         SettingError, BrokenSource: it is no plan, or a setting is unknown or wrong.
     """
     settings = _content(path)
-    pilot = settings.pop("pilot", None)
+    pilot, data = settings.pop("pilot", None), settings.pop("data", None)
     if not isinstance(pilot, str):
         raise SettingError("no pilot is named", f"{path}, pilot", 'add a line such as pilot = "hospital"')
     lines = {line.split("=")[0].strip(): n for n, line in reversed(list(enumerate(read_text(path).splitlines(), 1)))}
@@ -37,8 +38,14 @@ def check_plan(path: Path) -> list[Finding]:
     def found(setting: str, code: str, what: str) -> Finding:
         return Finding(str(path), lines.get(setting, 1), code, what)
 
-    plan, why_not = _schedule(pilot, settings, str(path))
+    if pilot == "wearables":
+        return _population(settings, path, found)
+    plan, why_not = _schedule(pilot, settings, data, path)
     findings = []
+    if pilot == "table":
+        from .table_rules import check_table
+
+        findings += check_table(data, plan, path, found)
     if why_not is not None and (" 1/N " in why_not or "1/N =" in why_not):
         findings.append(found("delta", "SFM-550", why_not))
     elif why_not is not None:
@@ -65,18 +72,42 @@ def _content(path: Path) -> dict[str, Any]:
         raise BrokenSource(f"not TOML: {error}", str(path), "correct the file") from None
 
 
-def _schedule(pilot: str, settings: dict[str, Any], where: str) -> tuple[Plan, str | None]:
+def _population(settings: dict[str, Any], path: Path, found: Callable[[str, str, str], Finding]) -> list[Finding]:
+    """Of the pilot that is a population simulation: its own settings, few of which can leak."""
+    from ..pilots.wearables import WearablesPlan
+
+    plan = WearablesPlan.of(settings, where=str(path))
+    findings = []
+    if plan.delta * plan.users >= 1:
+        findings.append(found("delta", "SFM-550", f"delta = {plan.delta:g} is not below 1/N = {1 / plan.users:.3g}"))
+    if plan.epsilon is None:
+        findings.append(found("epsilon", "SFM-554", 'epsilon = "none"'))
+    elif plan.epsilon > LARGE_EPSILON:
+        findings.append(found("epsilon", "SFM-556", f"epsilon = {plan.epsilon:g}"))
+    return findings
+
+
+def _schedule(pilot: str, settings: dict[str, Any], data: object, path: Path) -> tuple[Plan, str | None]:
     """The plan, and why no schedule can be made of it."""
     from fedmeta_privacy.errors import PrivacyError
 
     from ..errors import AggregationRefused
-    from ..pilots.hospital import plan_with, schedule_for
+    from ..pilots import pilot_named
 
-    plan = plan_with(settings, where=where) if pilot in PILOTS else Plan.make(settings, where=where)
-    if pilot not in PILOTS:
-        return plan, None
+    where = str(path)
+    if pilot == "table":
+        from ..pilots.own import own_pilot
+
+        known = own_pilot(data, settings, path)
+    elif pilot in PILOTS:
+        known = pilot_named(pilot)
+    else:
+        return Plan.make(settings, where=where), None
+    plan = known.plan_with(settings, where=where)
+    if known.network is not None:
+        return plan, None  # a schedule would load the network, and torch with it; `run` makes it before any record
     try:
-        schedule_for(plan)
+        known.schedule_for(plan)
     except (PrivacyError, AggregationRefused) as error:
         return plan, error.what
     return plan, None

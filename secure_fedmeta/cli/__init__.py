@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted; `audit` has its own
     3, 4 and 5.
     """
-    from . import attack, audit, check, epsilon, new, report, run
+    from . import attack, audit, check, epsilon, new, plan, report, run
 
     # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
     before = {}
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not app.registered_commands:  # once, however often this is called
         run.register(app)
+        plan.register(app)
         epsilon.register(app)
         attack.register(app)
         check.register(app)

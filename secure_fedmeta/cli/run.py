@@ -82,7 +82,7 @@ def run(
     """
     given = {
         "rounds": rounds,
-        "epsilon": _epsilon(epsilon),
+        "epsilon": as_epsilon(epsilon),
         "delta": delta,
         "clients": clients,
         "dropout": dropout,
@@ -100,7 +100,7 @@ def run(
         "insecure_reproducible": insecure_reproducible,
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if (crowd := _population(what)) is not None:
+    if (crowd := population_settings(what)) is not None:
         from .population import run_wearables
 
         if data is not None or operator is not None:
@@ -120,7 +120,7 @@ def run(
     )
 
 
-def _epsilon(given: str | None) -> object:
+def as_epsilon(given: str | None) -> object:
     """A number if it reads as one; what it is otherwise, the plan judges."""
     try:
         return float(given) if given is not None else None
@@ -164,7 +164,7 @@ def pilot_of(
     return (pilot_named(name) if data is None else pilot_reading(name, data)), settings
 
 
-def _population(what: str) -> dict[str, Any] | None:
+def population_settings(what: str) -> dict[str, Any] | None:
     """Settings of the pilot that is a population simulation; None for all others."""
     if what == POPULATION:
         return {}

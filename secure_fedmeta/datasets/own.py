@@ -176,16 +176,17 @@ def federation_of(table: Table, described: Description, *, outside: str, key: by
         TableError: see the module: missing cells, text, one class, persons at two sites or with two rows, sites with
             too few persons, a column that gives the target away.
     """
-    sites, persons = _ids(table, described.site), _ids(table, described.person)
+    sites, persons = ids_of(table, described.site), ids_of(table, described.person)
     labels = labels_of(table, described)
-    rows = np.concatenate([column.read(table, outside=outside) for column in described.features], axis=1)
+    rows = read_rows(table, described, outside=outside)
     names = _names(sites)
-    _check_persons(table.name, sites, persons, repeat=repeat)
-    _check_giveaway(table.name, described, rows, labels)
+    _check_persons(table.name, look_at(sites, persons), repeat=repeat)
+    if telling := giveaways(described, rows, labels):
+        what = f"column {telling[0]!r} tells the target by itself: it may be known only afterwards"
+        raise TableError(what, table.name, f'leave it out, or state allow_giveaway = ["{telling[0]}"]')
     places: dict[str, list[int]] = defaultdict(list)
     for place, site in enumerate(sites):
         places[site].append(place)
-    _check_sizes(table.name, places, persons)
     strangers = sorted(set(described.later) - set(places))
     if strangers:
         raise TableError(f"no rows of the later site {strangers[0]!r}", table.name, "correct `later`")
@@ -258,7 +259,12 @@ def _names(sites: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _ids(table: Table, name: str) -> list[str]:
+def ids_of(table: Table, name: str) -> list[str]:
+    """A column that names sites or persons.
+
+    Raises:
+        TableError: a cell is missing.
+    """
     cells = table.column(name)
     absent = [place for place, cell in enumerate(cells) if is_missing(cell)]
     if absent:
@@ -267,39 +273,77 @@ def _ids(table: Table, name: str) -> list[str]:
     return cells
 
 
-def _check_persons(name: str, sites: Sequence[str], persons: Sequence[str], *, repeat: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is wrong with who is where, by counts.
+
+    Attributes:
+        wandering: persons with rows at two sites or more.
+        repeated: rows of persons who have a row already.
+        sites: how many.
+        small: sites with fewer than `FEWEST_PERSONS`, by name.
+    """
+
+    wandering: int
+    repeated: int
+    sites: int
+    small: tuple[str, ...]
+
+
+def look_at(sites: Sequence[str], persons: Sequence[str]) -> Looked:
+    """Count; nothing is refused here.
+
+    Example:
+        >>> found = look_at(["A", "A", "B"], ["p", "p", "p"])
+        >>> found.wandering, found.repeated, found.sites, found.small
+        (1, 2, 2, ('A', 'B'))
+    """
     home: dict[str, str] = {}
     wandering: set[str] = set()
+    members: dict[str, set[str]] = defaultdict(set)
     for person, site in zip(persons, sites, strict=True):
+        members[site].add(person)
         if home.setdefault(person, site) != site:
             wandering.add(person)
-    if wandering:
-        what = f"{len(wandering)} persons have rows at two sites or more: each would be protected at one of them only"
+    small = tuple(sorted(site for site, who in members.items() if len(who) < FEWEST_PERSONS))
+    return Looked(len(wandering), len(persons) - len(home), len(members), small)
+
+
+def _check_persons(name: str, found: Looked, *, repeat: bool) -> None:
+    if found.wandering:
+        what = f"{found.wandering} persons have rows at two sites or more: each would be protected at one of them only"
         raise TableError(what, name, "register each person at one site; budgets of two sites would add up")
-    rows = len(persons) - len(home)
-    if rows and not repeat:
-        what = f"{rows} rows belong to persons who have a row already: counted as one each, they would be unprotected"
-        raise TableError(what, name, 'set unit = "task" and mode = "task-is-person", or merge a person\'s rows')
-
-
-def _check_sizes(name: str, places: Mapping[str, Sequence[int]], persons: Sequence[str]) -> None:
-    few = sorted(site for site, at in places.items() if len({persons[i] for i in at}) < FEWEST_PERSONS)
-    if len(places) < 3:
-        raise TableError(f"{len(places)} site(s)", name, "a sum hides nobody among fewer than 3 sites")
-    if few:
-        what = f"{len(few)} of {len(places)} sites have fewer than {FEWEST_PERSONS} persons: {', '.join(few[:5])[:120]}"
+    if found.repeated and not repeat:
+        what = f"{found.repeated} rows belong to persons who have a row already: counted as one each, they would be "
+        remedy = 'set unit = "task" and mode = "task-is-person", or merge a person\'s rows'
+        raise TableError(what + "unprotected", name, remedy)
+    if found.sites < 3:
+        raise TableError(f"{found.sites} site(s)", name, "a sum hides nobody among fewer than 3 sites")
+    if found.small:
+        few = ", ".join(found.small[:5])[:120]
+        what = f"{len(found.small)} of {found.sites} sites have fewer than {FEWEST_PERSONS} persons: {few}"
         raise TableError(what, name, "merge them with others, or leave them out: they can still use the released model")
 
 
-def _check_giveaway(name: str, described: Description, rows: Float, labels: Float) -> None:
-    """One column that tells the target by itself is usually the target under another name, or written down after it."""
+def giveaways(described: Description, rows: Float, labels: Float) -> list[str]:
+    """Columns that tell the target by themselves: usually the target under another name, or written down after it."""
     from secure_fedmeta.scores import auroc
 
     place = 0
+    found: list[str] = []
     for column in described.features:
-        for feature in column.features():
-            found = auroc(labels, rows[:, place])
+        for _ in column.features():
+            ranked = auroc(labels, rows[:, place])
             place += 1
-            if max(found, 1 - found) >= GIVES_AWAY and column.column not in described.allow_giveaway:
-                what = f"column {feature.name!r} tells the target by itself: it may be known only afterwards"
-                raise TableError(what, name, f'leave it out, or state allow_giveaway = ["{column.column}"]')
+            if max(ranked, 1 - ranked) >= GIVES_AWAY and column.column not in (*found, *described.allow_giveaway):
+                found.append(column.column)
+    return found
+
+
+def read_rows(table: Table, described: Description, *, outside: str) -> Float:
+    """All feature columns, (n, p), in the codebook's units.
+
+    Raises:
+        TableError: as `Column.read`.
+    """
+    return np.concatenate([column.read(table, outside=outside) for column in described.features], axis=1)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .pilot import Pilot
 
 NAMES = ("hospital", "icu", "credit", "recommender")
+GENERATED = frozenset({"icu", "credit", "recommender", "wearables"})
+"""Pilots whose own records are of nobody."""
 READERS = {"credit": "german.data of the UCI repository", "recommender": "a folder of MovieLens (latest or 100k)"}
 """Pilots that read real files, and which."""
 
