@@ -156,4 +156,4 @@ def low_end(values: Float | list[float], share: float) -> float:
 
 
 def _both(labels: Float) -> bool:
-    return 0.0 < float(np.mean(labels)) < 1.0
+    return len(labels) > 0 and 0.0 < float(np.mean(labels)) < 1.0
