@@ -1,4 +1,4 @@
-"""The intensive-care units: reproducible, inside public limits, a person at one place, each with a normal of their own."""
+"""The intensive-care units: reproducible, inside public limits, a person at one place, each with its own normal."""
 
 import numpy as np
 import pytest

@@ -48,8 +48,8 @@ def latest(tmp_path):
     movies += [f"{i},Film {i} ({1960 + i}),{GENRES[i % 18]}" for i in range(3, 21)]
     ratings = ["userId,movieId,rating,timestamp"]
     for user in range(1, 61):
-        for film in rng.choice(np.arange(1, 21), 12, replace=False):
-            ratings.append(f"{user},{film},{rng.choice([0.5, 1.0, 2.5, 4.0, 5.0])},0")
+        films = rng.choice(np.arange(1, 21), 12, replace=False)
+        ratings += [f"{user},{film},{rng.choice([0.5, 1.0, 2.5, 4.0, 5.0])},0" for film in films]
     ratings.append("999,1,4.0,0")  # one rating: too few to be a task
     (tmp_path / "movies.csv").write_text("\n".join(movies) + "\n")
     (tmp_path / "ratings.csv").write_text("\n".join(ratings) + "\n")
