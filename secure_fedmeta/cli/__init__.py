@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
@@ -104,7 +103,10 @@ def _usage(error: Any) -> UsageError:
 
 def _complain(error: Exception, given: list[str], *, status: int) -> int:
     if "json" in given or "--format=json" in given:
-        body = {"error": {"code": getattr(error, "code", "SFM-100"), "text": str(error)}}
-        sys.stdout.write(json.dumps(body) + "\n")
+        from .envelope import line as envelope
+
+        said = {name: getattr(error, name) for name in ("what", "where", "remedy") if hasattr(error, name)}
+        body = {"error": {"code": getattr(error, "code", "SFM-100"), "text": str(error), **said}}
+        sys.stdout.write(envelope("error", body) + "\n")
     sys.stderr.write(f"{error}\n")
     return status

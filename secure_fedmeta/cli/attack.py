@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .envelope import line as envelope
 from .epsilon import Format
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def attack(
         return
     reports = _reports(target, kind)
     if form is Format.JSON:
-        typer.echo(json.dumps({"attacks": [report.as_json() for report in reports]}))
+        typer.echo(envelope("attack", {"attacks": [report.as_json() for report in reports]}))
         return
     for number, report in enumerate(reports):
         typer.echo(("\n" if number else "") + "\n".join(_lines(report)))
@@ -93,7 +93,7 @@ def _audit(target: Target, form: Format) -> None:
     audit = audit_plan(target.plan)
     if form is Format.JSON:
         body = {"claim": audit.claim, "refuted": audit.refuted, "bounds": [bound.as_json() for bound in audit.bounds]}
-        typer.echo(json.dumps({"audit": body | {"found": list(audit.canaries.found)}}))
+        typer.echo(envelope("attack", {"audit": body | {"found": list(audit.canaries.found)}}))
         return
     typer.echo("\n".join(_audit_lines(audit)))
 

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .envelope import line as envelope
 from .epsilon import Format
 
 
@@ -39,7 +39,7 @@ def audit(
     result = audit_run(run, roster=roster, heads=heads)
     written = write_verification(run, result)
     if form is Format.JSON:
-        typer.echo(json.dumps(result.to_json(), sort_keys=True))
+        typer.echo(envelope("audit", result.to_json()))
         return int(result.findings.verdict)
     found = result.findings
     typer.echo(f"verdict: {found.verdict.words}")
@@ -68,7 +68,7 @@ def _foreign(folder: Path, form: Format) -> int:
         said = ["No ledger in this folder itself: give the folder that holds ledger.jsonl."]
     if form is Format.JSON:
         verdict = Verdict.INCOMPLETE
-        typer.echo(json.dumps({"verdict": verdict.words, "status": int(verdict), "unshown": said}, sort_keys=True))
+        typer.echo(envelope("audit", {"verdict": verdict.words, "status": int(verdict), "unshown": said}))
         return int(verdict)
     typer.echo(f"verdict: {Verdict.INCOMPLETE.words}")
     typer.echo("There is no ledger here, so nothing can be verified. What these files cannot show:")

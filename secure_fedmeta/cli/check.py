@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .envelope import line as envelope
 from .epsilon import Format
 
 if TYPE_CHECKING:
     from ..check import Checked
-
-ENVELOPE = "secure-fedmeta/check/1"
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +36,7 @@ def check(
 
     checked = check_paths(paths)
     if form is Format.JSON:
-        typer.echo(json.dumps(_envelope(checked)))
+        typer.echo(envelope("check", _envelope(checked)))
     else:
         for line in _lines(checked):
             typer.echo(line)
@@ -50,7 +48,6 @@ def check(
 
 def _envelope(checked: Checked) -> dict[str, object]:
     return {
-        "format": ENVELOPE,
         "clean": checked.clean,
         "files": len(checked.files),
         "findings": [finding.as_json() for finding in checked.findings],

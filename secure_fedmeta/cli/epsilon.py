@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import FileError, SettingError
+from .envelope import line as envelope
 
 
 class Format(str, Enum):  # noqa: UP042 - typer reads str enums
@@ -49,7 +50,7 @@ def epsilon(
         shown = {"eps_lower": lower, "eps_upper": upper}
         results.append({"id": str(case.get("id", number))} | {k: _finite(v) for k, v in shown.items()})
     if form is Format.JSON:
-        typer.echo(json.dumps({"cases": results}))
+        typer.echo(envelope("epsilon", {"cases": results}))
         return
     for result in results:
         typer.echo(f"{result['id']:<20} {_shown(result['eps_lower'])} <= epsilon <= {_shown(result['eps_upper'])}")

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
+from .envelope import line as envelope
 from .epsilon import Format
-
-ENVELOPE = "secure-fedmeta/new/1"
 
 
 def register(app: typer.Typer) -> None:
@@ -60,8 +58,8 @@ def new(
     )
     path = write_new(folder, proposal)
     if form is Format.JSON:
-        body = {"format": ENVELOPE, "pilot": str(path), "to_confirm": proposal.to_confirm, "said": proposal.said}
-        typer.echo(json.dumps(body))
+        body = {"pilot": str(path), "to_confirm": proposal.to_confirm, "said": proposal.said}
+        typer.echo(envelope("new", body))
         return
     for line in proposal.said:
         typer.echo(line)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from rich.table import Table
 from .._version import __version__
 from ..aggregation import SUM_ONLY
 from ..guarantee import downgrade_line, encryption_line, rounding_line, show
+from .envelope import line as envelope
 from .epsilon import Format
 from .live import RoundLog
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ..pilots.pilot import Outcome, Pilot, Row
     from ..plan import Plan
     from ..schedule import Schedule
-
-ENVELOPE = "secure-fedmeta/run/1"
 
 
 def run_pilot(
@@ -85,7 +83,7 @@ def run_pilot(
     _files(console, out)
     console.print(f"[dim]done in {time.perf_counter() - start:.1f} s[/]")
     if form is Format.JSON:
-        sys.stdout.write(json.dumps(_envelope(outcome, out)) + "\n")
+        sys.stdout.write(envelope("run", _envelope(outcome, out)) + "\n")
 
 
 def console_for(form: Format) -> Console:
@@ -246,7 +244,6 @@ def _envelope(outcome: Outcome, out: Path) -> dict[str, Any]:
     run = outcome.run
     private = run.schedule.private
     return {
-        "format": ENVELOPE,
         "pilot": outcome.pilot.name,
         "generated": outcome.pilot.generated,
         "out": str(out),

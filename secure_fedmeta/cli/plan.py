@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UsageError
+from .envelope import line as envelope
 from .epsilon import Format
 
-ENVELOPE = "secure-fedmeta/plan/1"
 TARGETS = (8.0, 3.0, 1.0)
 
 
@@ -78,8 +77,8 @@ def plan(
             f" epsilon {target:<4} needs noise of {noise:g} steps a site" if noise else f" epsilon {target}: no"
         )
     if form is Format.JSON:
-        body = {"format": ENVELOPE, "pilot": pilot.name, "rounds": settings.rounds, "delta": settings.delta}
-        sys.stdout.write(json.dumps(body | said.as_json() | {"noise_for": others}) + "\n")
+        body = {"pilot": pilot.name, "rounds": settings.rounds, "delta": settings.delta}
+        sys.stdout.write(envelope("plan", body | said.as_json() | {"noise_for": others}) + "\n")
 
 
 def _others(pilot: Any, settings: Any) -> dict[str, float | None]:

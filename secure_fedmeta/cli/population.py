@@ -16,8 +16,9 @@ from rich.table import Table
 
 from .._version import __version__
 from ..errors import UsageError
+from .envelope import line as envelope
 from .epsilon import Format
-from .pilots import ENVELOPE, console_for
+from .pilots import console_for
 
 # The words of `run` that mean something here, by the names of the pilot's own settings.
 OPTIONS = {
@@ -84,7 +85,6 @@ def run_wearables(
     if form is Format.JSON:
         account = json.loads((out / "account.json").read_text(encoding="utf-8"))
         body = {
-            "format": ENVELOPE,
             "pilot": "wearables",
             "generated": True,
             "out": str(out),
@@ -95,4 +95,4 @@ def run_wearables(
             "guarantee": account["sentence"],
             "scores": outcome.table,
         }
-        sys.stdout.write(json.dumps(body) + "\n")
+        sys.stdout.write(envelope("run", body) + "\n")

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import FileError
+from .envelope import line as envelope
 from .epsilon import Format
-
-REPORT, COMPARISON = "secure-fedmeta/report/1", "secure-fedmeta/compare/1"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +38,7 @@ def report(
     else:
         page = write_report(run)
     if form is Format.JSON:
-        typer.echo(json.dumps({"format": REPORT, "page": str(page), "bytes": page.stat().st_size}))
+        typer.echo(envelope("report", {"page": str(page), "bytes": page.stat().st_size}))
         return
     typer.echo(f"wrote {page}")
 
@@ -66,13 +64,12 @@ def compare(
     both = Facts.of(first), Facts.of(second)
     if form is Format.JSON:
         body = {
-            "format": COMPARISON,
             "page": str(page),
             "epsilon": [dict(facts.record.epsilon) for facts in both],
             "settings": [{"name": n, "first": a, "second": b} for n, a, b in settings_that_differ(*both)],
             "not_comparable": comparable(*both),
         }
-        typer.echo(json.dumps(body))
+        typer.echo(envelope("compare", body))
         return
     for facts in both:
         server = facts.record.epsilon.get("server")

@@ -84,7 +84,7 @@ def test_text_has_one_line_a_case(ask):
 
 
 def test_an_empty_list_is_an_empty_answer(ask):
-    assert ask([], "--format", "json")[:2] == (0, '{"cases": []}\n')
+    assert ask([], "--format", "json")[:2] == (0, '{"format": "secure-fedmeta/epsilon/1", "cases": []}\n')
 
 
 BAD = {

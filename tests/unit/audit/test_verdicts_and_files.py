@@ -39,6 +39,7 @@ def test_exit_status_and_words(run, capsys):
 def test_json_is_the_file_and_the_same_twice(run, capsys):
     assert main(["audit", str(run), *given(run), "--format", "json"]) == 0
     shown = json.loads(capsys.readouterr().out)
+    assert shown.pop("format") == "secure-fedmeta/audit/1"
     written = (run / "verification.json").read_bytes()
     assert json.loads(written) == shown and shown["verdict"] == "ok" and shown["status"] == 0
     audit = audit_run(run, roster=run.parent / "roster.toml", heads=run.with_name("run-sites"))
