@@ -83,7 +83,7 @@ def explain(asked: str) -> Entry:
         >>> explain("136x")
         Traceback (most recent call last):
         ...
-        secure_fedmeta.errors.UsageError: SFM-102: nothing is called '136x' ... did you mean SFM-135, SFM-136, SFM-137...
+        secure_fedmeta.errors.UsageError: SFM-102: nothing is called '136x' ... did you mean SFM-135, SFM-136...
     """
     entries, wanted = catalogue(), " ".join(asked.lower().split())
     number = re.fullmatch(r"(?:sfm)?[- ]?(\d{3})", wanted)
@@ -97,6 +97,40 @@ def explain(asked: str) -> Entry:
     near = ", ".join([entry.code for entry in named] or _near(wanted, entries))
     remedy = f"did you mean {near}? `secure-fedmeta explain` lists all"
     raise UsageError(f"nothing is called {asked[:60]!r}", "explain", remedy)
+
+
+_TITLES = {
+    "product": "Settings, files, data, runs (1xx)",
+    "crypto": "Rounds and messages (2xx)",
+    "privacy": "Guarantees, budgets, ledgers (3xx)",
+    "check": "Findings of `check` (5xx)",
+    "audit": "Checks and exit statuses of `audit`",
+}
+
+
+def as_page() -> str:
+    """The catalogue as a page; `tools/write_error_page.py` puts it into the documentation."""
+    lines = [
+        "# Every number, and what to do about it",
+        "",
+        "This page is written by `python tools/write_error_page.py` from the source; edit the docstrings there. On the",
+        "command line: `secure-fedmeta explain SFM-135`. An error's own text is more exact: it names the place.",
+    ]
+    for room, title in _TITLES.items():
+        lines += ["", f"## {title}", ""]
+        if room == "audit":
+            lines += ["`docs/auditing.md` explains them in their context.", ""]
+        for entry in catalogue().values():
+            if entry.room == room:
+                lines += [f"### {entry.code}", "", f"**{entry.name}.** {_sentence(entry.meaning)}", ""]
+                lines += [f"- Cause: {_sentence(entry.cause)}", f"- Remedy: {_sentence(entry.remedy)}", ""]
+        lines.pop()
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop, as a sentence stands on a page."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _near(wanted: str, entries: dict[str, Entry]) -> list[str]:

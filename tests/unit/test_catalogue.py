@@ -1,6 +1,7 @@
 """Each number in the source has its entry, each entry has its number in the source, and entries say something."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -76,14 +77,12 @@ def test_classes_are_found_as_python_sees_them():
         "import importlib, pkgutil, json\nkinds = {}\n"
         "from secure_fedmeta.errors import UserError\nfrom fedmeta_privacy.errors import PrivacyError\n"
         "from fedmeta_crypto.errors import ProtocolError\n"
-        "import secure_fedmeta.attacks.planned, secure_fedmeta.check, fedmeta_privacy.audit, "
+        "import secure_fedmeta.attacks.planned, secure_fedmeta.attacks.target, secure_fedmeta.check, fedmeta_privacy.audit, "
         "fedmeta_crypto.homomorphic.errors\n"
         "def walk(kind):\n    if 'code' in vars(kind): kinds[kind.code] = kind.__name__\n"
         "    [walk(sub) for sub in kind.__subclasses__()]\n"
         "[walk(kind) for kind in (UserError, PrivacyError, ProtocolError)]\nprint(json.dumps(kinds))"
     )
-    import json
-
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     seen = json.loads(ended.stdout)
     ours = {
