@@ -36,6 +36,9 @@ from __future__ import annotations
 class UserError(Exception):
     """What is wrong, where, and what to do.
 
+    Cause: The base of all errors of the product; a message carries one of the numbers below.
+    Remedy: Explain the number that was printed.
+
     Example:
         >>> str(SettingError("delta is 2", "plan.toml, delta", "choose delta below 1/N"))
         'SFM-101: delta is 2 (plan.toml, delta). Remedy: choose delta below 1/N.'
@@ -54,132 +57,227 @@ class UserError(Exception):
 
 
 class SettingError(UserError):
-    """A setting's value or name."""
+    """A setting's value or name.
+
+    Cause: A misspelt name, a value out of its range or of another type, or settings that exclude each other.
+    Remedy: Correct the setting that the message names; `secure-fedmeta run hospital --help` lists ranges and
+    defaults.
+    """
 
     code = "SFM-101"
 
 
 class UsageError(UserError):
-    """A command line that cannot be read."""
+    """A command line that cannot be read.
+
+    Cause: An unknown verb, option or pilot, or an argument that is missing or of the wrong form.
+    Remedy: Read `secure-fedmeta VERB --help`.
+    """
 
     code = "SFM-102"
 
 
 class FileError(UserError):
-    """A file or folder that is missing, unreadable or in the way."""
+    """A file or folder that is missing, unreadable or in the way.
+
+    Cause: A wrong path, missing rights, a full disk, or a folder that already holds a run.
+    Remedy: Check the path and the free space, or choose another folder with --out.
+    """
 
     code = "SFM-103"
 
 
 class RunError(UserError):
-    """A run that cannot go on."""
+    """A run that cannot go on.
+
+    Cause: Folders of another run, or of one that has used its budget; parties that do not fit the plan, such as a
+    missing decryptor.
+    Remedy: Follow the remedy in the message; what was charged stays charged, so two runs on the same records count
+    twice.
+    """
 
     code = "SFM-110"
 
 
 class RemoteRefusal(UserError):
-    """A site in another process refused a message, or its process is gone."""
+    """A site in another process refused a message, or its process is gone.
+
+    Cause: A site's own checks said no, or its process crashed, was killed or ran out of memory.
+    Remedy: Read the site's own message, which carries its own number; then resume.
+    """
 
     code = "SFM-111"
 
 
 class IdentityRefused(UserError):
-    """A key file or an allow-list that cannot be used."""
+    """A key file or an allow-list that cannot be used.
+
+    Cause: An identity.key that others may read, a file that is damaged, or keys that differ from the run's.
+    Remedy: Make a new key that only its owner can read, and enrol it, or restore the file; get the allow-list again
+    by a way that the server cannot bend.
+    """
 
     code = "SFM-112"
 
 
 class ModelRefused(UserError):
-    """A network that cannot be run with a guarantee, or not in the way that was asked for."""
+    """A network that cannot be run with a guarantee, or not in the way that was asked for.
+
+    Cause: Layers that mix rows (batch normalisation), hidden state, or a shape that does not fit the codebook.
+    Remedy: Use layers that look at one row alone, such as GroupNorm; docs/engines.md lists what is known.
+    """
 
     code = "SFM-114"
 
 
 class AlgorithmRefused(UserError):
-    """A setting of a meta-learning algorithm that is out of range, or that the algorithm has no use for."""
+    """A setting of a meta-learning algorithm that is out of range, or that the algorithm has no use for.
+
+    Cause: A rate or number of steps out of range, or a setting that belongs to another algorithm.
+    Remedy: Leave the setting out, or name the algorithm that has it; docs/meta_learning.md lists both.
+    """
 
     code = "SFM-117"
 
 
 class PromptRefused(UserError):
-    """A prompt, or the frozen network that it is for, that does not fit."""
+    """A prompt, or the frozen network that it is for, that does not fit.
+
+    Cause: A size out of range, a prompt or rows of another shape, or values that are not finite.
+    Remedy: Give what the message asks for; docs/prompt_tuning.md shows how.
+    """
 
     code = "SFM-115"
 
 
 class WeightsRefused(UserError):
-    """A file of frozen weights that is missing, damaged or of another network."""
+    """A file of frozen weights that is missing, damaged or of another network.
+
+    Cause: A download cut off, another format than safetensors, or tensors with other names or shapes.
+    Remedy: Get the file again and compare its digest with the one that was agreed on.
+    """
 
     code = "SFM-116"
 
 
 class EngineRefused(UserError):
-    """An engine that cannot compute what was asked for, or not on this machine."""
+    """An engine that cannot compute what was asked for, or not on this machine.
+
+    Cause: A layer that the engine cannot vectorise, or hardware and libraries that are not here.
+    Remedy: Use `Performance(engine="loop")` or "auto"; docs/engines.md says what each engine takes.
+    """
 
     code = "SFM-118"
 
 
 class EngineUnsafe(UserError):
-    """An engine for which nothing shows that one unit's row is independent of the others, in a private run."""
+    """An engine for which nothing shows that one unit's row is independent of the others, in a private run.
+
+    Cause: An engine that computes several units of a site at once, and nothing shows that it keeps them apart bit
+    for bit.
+    Remedy: Use engine "stacked", "loop" or "auto", or make the client the unit.
+    """
 
     code = "SFM-119"
 
 
 class StatementRefused(UserError):
-    """A line of the ledger differs from what a site knows: it does not countersign."""
+    """A line of the ledger differs from what a site knows: it does not countersign.
+
+    Cause: The server's line names other survivors, noise, models or charges than the site worked out.
+    Remedy: Stop the site, keep its folder, and compare its heads with the server's ledger.
+    """
 
     code = "SFM-120"
 
 
 class HeadsDamaged(UserError):
-    """A site's own file of the heads that it countersigned cannot be read."""
+    """A site's own file of the heads that it countersigned cannot be read.
+
+    Cause: The file was edited, or the machine stopped in the middle of a write.
+    Remedy: Restore the file from a copy; without one the site cannot show any more what it signed.
+    """
 
     code = "SFM-121"
 
 
 class AuditRefused(UserError):
-    """What was given cannot be audited: no verdict, not even a partial one."""
+    """What was given cannot be audited: no verdict, not even a partial one.
+
+    Cause: The folder is no run, or a file named on the command line is missing or is not what it should be.
+    Remedy: Give the whole folder of the run; docs/auditing.md says what to ask for.
+    """
 
     code = "SFM-122"
 
 
 class TrainingRefused(UserError):
-    """Central training or evaluation that cannot begin, or that has no finite result."""
+    """Central training or evaluation that cannot begin, or that has no finite result.
+
+    Cause: A learning rate at which training diverges, tasks without samples, or settings out of range.
+    Remedy: Lower the rate, or correct the setting that is named.
+    """
 
     code = "SFM-146"
 
 
 class BaselineRefused(UserError):
-    """A setting of a baseline that is out of range."""
+    """A setting of a baseline that is out of range.
+
+    Cause: A number of steps or a rate out of range, or a head that does not fit the network.
+    Remedy: Give a value in the range that the message states.
+    """
 
     code = "SFM-147"
 
 
 class AggregationRefused(UserError):
-    """A way to add uploads that this release runs nowhere, or whose preset does not fit sites, bits and length."""
+    """A way to add uploads that this release runs nowhere, or whose preset does not fit sites, bits and length.
+
+    Cause: Too many sites, bits or coordinates for the preset, or an encryption without signatures.
+    Remedy: Use fewer bits or sites, rlwe64, or mask; docs/homomorphic.md lists what each preset holds.
+    """
 
     code = "SFM-148"
 
 
 class DataRefused(UserError):
-    """Records of a simulated population that no round can be made of."""
+    """Records of a simulated population that no round can be made of.
+
+    Cause: Rows, labels or counts whose shapes do not fit each other or the network, or values that are not finite.
+    Remedy: Leave such clients out, or correct them; the message says which.
+    """
 
     code = "SFM-140"
 
 
 class CohortRefused(UserError):
-    """A way to draw cohorts that cannot be had, or nothing is proved for."""
+    """A way to draw cohorts that cannot be had, or nothing is proved for.
+
+    Cause: A rate or size out of range, or a draw for which nothing is proved, such as a Poisson sample whose
+    members draw the noise.
+    Remedy: Use one of the draws of docs/population.md; state what the message asks for.
+    """
 
     code = "SFM-141"
 
 
 class CheckpointDamaged(UserError):
-    """A checkpoint that cannot be read, was edited, or belongs to another run."""
+    """A checkpoint that cannot be read, was edited, or belongs to another run.
+
+    Cause: A file cut off or edited, or a checkpoint of other settings or other data.
+    Remedy: Go on from an older checkpoint whose digest holds, or begin anew in another folder.
+    """
 
     code = "SFM-142"
 
 
 class RoundRefused(UserError):
-    """A simulated round that cannot be had."""
+    """A simulated round that cannot be had.
+
+    Cause: Noise without a clip norm or without keys, a draw that does not fit the ring, or settings that exclude
+    each other.
+    Remedy: State what the message names; docs/population.md shows a whole round.
+    """
 
     code = "SFM-143"

@@ -94,56 +94,80 @@ class LocalProtocolError(ProtocolError):
 
 
 class OutOfOrder(LocalProtocolError):
-    """The session is not ready for this call, or is over."""
+    """The session is not ready for this call, or is over.
+
+    Cause: A method called twice, too early, or after the session ended.
+    """
 
     code = "SFM-201"
     remedy = "Call the session's methods in the order of the round; begin a new session for a new round."
 
 
 class MaskReuse(LocalProtocolError):
-    """Two vectors under one mask would reveal their difference."""
+    """Two vectors under one mask would reveal their difference.
+
+    Cause: One session asked to mask a second vector.
+    """
 
     code = "SFM-202"
     remedy = "A session masks one vector; take part in a new round for another."
 
 
 class WrongLength(LocalProtocolError):
-    """The vector has another shape than the round's."""
+    """The vector has another shape than the round's.
+
+    Cause: A model of another size than was announced.
+    """
 
     code = "SFM-203"
     remedy = "Encode exactly `parameters.length` values in one dimension."
 
 
 class OutOfRing(LocalProtocolError):
-    """The vector is not uint32 or holds values >= 2^b."""
+    """The vector is not uint32 or holds values >= 2^b.
+
+    Cause: Floats, signed integers, or an encoding that was not reduced.
+    """
 
     code = "SFM-204"
     remedy = "Encode to uint32 and reduce modulo 2**modulus_bits before masking."
 
 
 class PlanRefused(LocalProtocolError):
-    """The round's parameters are unsound, or the local policy forbids them."""
+    """The round's parameters are unsound, or the local policy forbids them.
+
+    Cause: A threshold, graph or modulus below what the site's own plan works out.
+    """
 
     code = "SFM-205"
     remedy = "Do not take part; ask the operator why the round was announced so."
 
 
 class BadEntropy(LocalProtocolError):
-    """The entropy source did not give what was asked."""
+    """The entropy source did not give what was asked.
+
+    Cause: A generator of the caller's own that returns too little or something else than bytes.
+    """
 
     code = "SFM-206"
     remedy = "Pass a function that returns exactly n fresh random bytes, such as os.urandom."
 
 
 class KeystreamExhausted(LocalProtocolError):
-    """A 32-bit block counter must not wrap."""
+    """A 32-bit block counter must not wrap.
+
+    Cause: One key used for more than 64 GiB.
+    """
 
     code = "SFM-207"
     remedy = "Use one key for at most 2**32 - 2 blocks of 16 bytes."
 
 
 class BadArgument(LocalProtocolError):
-    """A key, share set or policy has an impossible form."""
+    """A key, share set or policy has an impossible form.
+
+    Cause: A key of the wrong size, shares with one index twice, or a policy that nothing satisfies.
+    """
 
     code = "SFM-208"
     remedy = "Correct the call; the clause above names the argument."
@@ -165,84 +189,120 @@ class PeerProtocolError(ProtocolError):
 
 
 class Truncated(PeerProtocolError):
-    """Bytes are missing."""
+    """Bytes are missing.
+
+    Cause: A connection that broke off, or a peer that writes wrong lengths.
+    """
 
     code = "SFM-221"
     remedy = "Drop the message; check the transport."
 
 
 class Oversized(PeerProtocolError):
-    """More bytes than this round could need."""
+    """More bytes than this round could need.
+
+    Cause: A peer of another release or plan, or an attempt to exhaust memory.
+    """
 
     code = "SFM-222"
     remedy = "Drop the message; nothing was allocated for it."
 
 
 class BadMessage(PeerProtocolError):
-    """Not canonical, or contents that contradict the round."""
+    """Not canonical, or contents that contradict the round.
+
+    Cause: A peer of another release, damage on the way, or a lie.
+    """
 
     code = "SFM-223"
     remedy = "Drop the message."
 
 
 class Unsupported(PeerProtocolError):
-    """A version, suite, message type or strength that this release does not speak."""
+    """A version, suite, message type or strength that this release does not speak.
+
+    Cause: Parties with different releases, or one that asks for a downgrade.
+    """
 
     code = "SFM-224"
     remedy = "Run the same release at all parties."
 
 
 class WrongSession(PeerProtocolError):
-    """Made for other round parameters."""
+    """Made for other round parameters.
+
+    Cause: A party that holds another plan, or a message replayed from another run.
+    """
 
     code = "SFM-225"
     remedy = "Drop the message; it may be a replay."
 
 
 class WrongRound(PeerProtocolError):
-    """Made for another round, or for one that is already past."""
+    """Made for another round, or for one that is already past.
+
+    Cause: A late or replayed message.
+    """
 
     code = "SFM-226"
     remedy = "Drop the message; it may be a replay."
 
 
 class Stranger(PeerProtocolError):
-    """Not a member of this round."""
+    """Not a member of this round.
+
+    Cause: A party that is not on this round's list.
+    """
 
     code = "SFM-227"
     remedy = "Drop the message; members are fixed when the round is announced."
 
 
 class SpoofedSender(PeerProtocolError):
-    """Header and transport disagree on who sent this."""
+    """Header and transport disagree on who sent this.
+
+    Cause: A peer that writes another's id into its header, or a transport that mixes connections up.
+    """
 
     code = "SFM-228"
     remedy = "Drop the message and look at the connection it came by."
 
 
 class Repeated(PeerProtocolError):
-    """A second message where one is allowed."""
+    """A second message where one is allowed.
+
+    Cause: A transport that sends again, or a peer that tries to change its word.
+    """
 
     code = "SFM-229"
     remedy = "Drop it; the first one counts, and a session answers once."
 
 
 class Unexpected(PeerProtocolError):
-    """A message for another phase, or from one who left the round."""
+    """A message for another phase, or from one who left the round.
+
+    Cause: A party that is late or ahead of the round.
+    """
 
     code = "SFM-230"
     remedy = "Drop it; a late party waits for the next round."
 
 
 class InconsistentRoster(PeerProtocolError):
-    """The server's lists contradict each other, the parameters or my own advertisement."""
+    """The server's lists contradict each other, the parameters or my own advertisement.
+
+    Cause: A server that shows other keys or members than were advertised, or one that is damaged.
+    """
 
     code = "SFM-231"
     remedy = "Abort the session; send nothing more in this round."
 
 
 class BadKey(PeerProtocolError):
-    """A public key that is weak, copied or not canonical."""
+    """A public key that is weak, copied or not canonical.
+
+    Cause: A peer that sends a point of small order or somebody else's key.
+    """
 
     code = "SFM-232"
     remedy = "Drop the message; if it is the roster, abort the session."
@@ -250,6 +310,8 @@ class BadKey(PeerProtocolError):
 
 class BadShare(PeerProtocolError):
     """Shares do not open what their dealer committed to.
+
+    Cause: A dealer or more holders than can be corrected lied, or their memory is damaged.
 
     Either the dealer dealt badly or holders lied, more than can be corrected: (r - threshold) // 2 of
     the r shares received. So all are named and nobody is blamed alone.
@@ -266,21 +328,30 @@ class BadShare(PeerProtocolError):
 
 
 class UnsafeSurvivors(PeerProtocolError):
-    """A survivor list that would expose someone."""
+    """A survivor list that would expose someone.
+
+    Cause: A server that asks for more than one set of survivors could need, or names too few.
+    """
 
     code = "SFM-234"
     remedy = "Abort the session; it keeps its secrets and answers nothing."
 
 
 class BadSignature(PeerProtocolError):
-    """A signature is missing, or is not the named party's on this message."""
+    """A signature is missing, or is not the named party's on this message.
+
+    Cause: A wrong allow-list, a message altered on the way, or somebody who speaks in another's name.
+    """
 
     code = "SFM-235"
     remedy = "Drop the message; if it came in the server's list, abort the session."
 
 
 class Equivocation(PeerProtocolError):
-    """A client's valid signature on other survivors than mine: the server, or that client, lied to one of us."""
+    """A client's valid signature on other survivors than mine: the server, or that client, lied to one of us.
+
+    Cause: A server that shows different survivors to different clients, or a client that signed twice.
+    """
 
     code = "SFM-236"
     remedy = "The session has wiped its secrets and answered nothing; leave, and show the message to the others."
@@ -288,6 +359,8 @@ class Equivocation(PeerProtocolError):
 
 class TooFewSurvivors(ProtocolError):
     """Not enough parties are left to go on, by nobody's fault.
+
+    Cause: More parties fell silent than the plan's dropout fraction allows.
 
     Attributes:
         need: Fewest parties (or good shares) with which this phase can close.

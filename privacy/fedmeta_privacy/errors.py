@@ -31,6 +31,9 @@ from typing import ClassVar
 class PrivacyError(ValueError):
     """What went wrong, in words, and what to do about it.
 
+    Cause: The base of all errors of the privacy room; a message carries one of the numbers below.
+    Remedy: Explain the number that was printed.
+
     Attributes:
         code: the error's number, stable across versions.
         what: the cause, with the place.
@@ -53,25 +56,40 @@ class PrivacyError(ValueError):
 
 
 class PlanError(PrivacyError):
-    """A setting for which no guarantee can be given."""
+    """A setting for which no guarantee can be given.
+
+    Cause: Delta not below one over the units, too few honest sites for the noise, or a bound that does not hold.
+    Remedy: Follow the remedy in the message; docs/which_epsilon.md explains the terms.
+    """
 
     code = "SFM-301"
 
 
 class UnsupportedClaim(PrivacyError):
-    """A combination of unit, view, adjacency and mode that is not proved."""
+    """A combination of unit, view, adjacency and mode that is not proved.
+
+    Cause: Names that are right by themselves and have no proof together.
+    Remedy: Choose a combination of the claim table (fedmeta_privacy.claims), such as record, slot and bounded-glm.
+    """
 
     code = "SFM-302"
 
 
 class UnsupportedEvent(PrivacyError):
-    """An event that the accountant has no proof for."""
+    """An event that the accountant has no proof for.
+
+    Cause: A misspelt type, a parameter out of range, or a mechanism for which no bound is known here.
+    Remedy: Use one of the types that `secure-fedmeta epsilon --help` lists.
+    """
 
     code = "SFM-303"
 
 
 class BudgetExceeded(PrivacyError):
     """The filter refuses a charge; nothing was charged.
+
+    Cause: The rounds so far have spent what was planned, or dropouts made rounds dearer than planned.
+    Remedy: End the run; what was released is within the budget. Plan the next one with more noise or fewer rounds.
 
     Attributes:
         spent: what is charged so far, in units of the filter's measure.
@@ -93,43 +111,71 @@ class BudgetExceeded(PrivacyError):
 
 
 class EncodingOverflow(PrivacyError):
-    """The sum of the encodings and their noise could leave the ring."""
+    """The sum of the encodings and their noise could leave the ring.
+
+    Cause: Too few modulus_bits for this many sites, this clip and this noise.
+    Remedy: Use more modulus_bits, a smaller clip_norm or fewer sites.
+    """
 
     code = "SFM-305"
 
 
 class UnsafeModel(PrivacyError):
-    """A model with non-finite or huge entries; it was refused before data were touched."""
+    """A model with non-finite or huge entries; it was refused before data were touched.
+
+    Cause: A diverging run, a wrong number of parameters, or a server that crafts models.
+    Remedy: Lower outer_lr; if the model was fine when sent, mistrust the server.
+    """
 
     code = "SFM-306"
 
 
 class TooManyRecords(PrivacyError):
-    """More records in a role than registered slots: the sensitivity would not hold."""
+    """More records in a role than registered slots: the sensitivity would not hold.
+
+    Cause: More patients than support_slots, query_slots or task_slots announce.
+    Remedy: Raise the slots in the plan before the run, or register fewer; slots are public, so never take them from
+    the data.
+    """
 
     code = "SFM-307"
 
 
 class JournalDamaged(PrivacyError):
-    """A budget journal that does not replay."""
+    """A budget journal that does not replay.
+
+    Cause: The file was edited, or two processes wrote it.
+    Remedy: Restore nothing by hand: the budget is then not known, and the site must count it as spent.
+    """
 
     code = "SFM-308"
 
 
 class LedgerDamaged(PrivacyError):
-    """A ledger line that does not verify."""
+    """A ledger line that does not verify.
+
+    Cause: A line that was edited, cut or is not canonical, or a signature that does not verify.
+    Remedy: Audit the run to see which line, and get the file again from another holder.
+    """
 
     code = "SFM-309"
 
 
 class JournalRolledBack(PrivacyError):
-    """A budget journal that lacks what its witness has seen: an older copy was put back."""
+    """A budget journal that lacks what its witness has seen: an older copy was put back.
+
+    Cause: A backup or snapshot of the site's folder was put back.
+    Remedy: Restore a copy that has all rounds; without one, treat the budget as spent.
+    """
 
     code = "SFM-310"
 
 
 class NotAFilter(PrivacyError):
     """An odometer was asked to decide.
+
+    Cause: `RunningEpsilon` passed where a filter is needed.
+    Remedy: Decide with a GdpFilter, an RdpFilter or a DominatingEventFilter; report with the odometer.
 
     It composes what was realised. Which rounds were realised may depend on earlier outputs, and then the sum of what
     each path was promised is not what all paths together keep.
@@ -145,7 +191,11 @@ class NotAFilter(PrivacyError):
 
 
 class MixedAdjacency(PrivacyError):
-    """Events that are proved for different adjacencies have no common epsilon."""
+    """Events that are proved for different adjacencies have no common epsilon.
+
+    Cause: Add/remove and replace-one events in one list.
+    Remedy: Account for them separately, or convert with events.as_replace_one what can be converted.
+    """
 
     code = "SFM-312"
 
@@ -157,36 +207,63 @@ class MixedAdjacency(PrivacyError):
 
 
 class NotDominated(PrivacyError):
-    """A round that costs more than the event declared before the run, or one round too many; nothing was charged."""
+    """A round that costs more than the event declared before the run, or one round too many; nothing was charged.
+
+    Cause: A round that costs more than the event that was declared (fewer survivors, less noise), or one round too
+    many.
+    Remedy: End the run here; declare a costlier event or more rounds before the next.
+    """
 
     code = "SFM-313"
 
 
 class SurplusRefused(PrivacyError):
-    """Noise in removable parts for which nothing is proved: parts too small, or nobody honest left."""
+    """Noise in removable parts for which nothing is proved: parts too small, or nobody honest left.
+
+    Cause: Uploads that nothing hides, a graph that is not complete, too many parts of noise, or nobody honest left.
+    Remedy: Use dropout_noise = "over-provision", fewer sites, or assume fewer dropouts and corrupt sites.
+    """
 
     code = "SFM-320"
 
 
 class UnprovedAdaptation(PrivacyError):
-    """An adaptation rule outside the record-level proofs."""
+    """An adaptation rule outside the record-level proofs.
+
+    Cause: At unit record: a loss without a gradient bound, learned rates, or another rule than plain gradient
+    steps.
+    Remedy: Follow the remedy in the message, or use unit = "task" or "client", where the clip covers any
+    adaptation.
+    """
 
     code = "SFM-322"
 
 
 class DisclosureRefused(PrivacyError):
-    """Disclosure documents cannot be made: the ledger lacks a line, or a statement is unknown or too long."""
+    """Disclosure documents cannot be made: the ledger lacks a line, or a statement is unknown or too long.
+
+    Cause: A run without an end line, or an operator's file with an unknown or overlong field.
+    Remedy: Finish or resume the run; docs/disclosure.md lists the fields.
+    """
 
     code = "SFM-329"
 
 
 class LedgerVersion(PrivacyError):
-    """A ledger of another version: nothing in it is judged."""
+    """A ledger of another version: nothing in it is judged.
+
+    Cause: A run of an older or newer release.
+    Remedy: Audit it with the release that it names.
+    """
 
     code = "SFM-325"
 
 
 class LedgerTooLarge(PrivacyError):
-    """A ledger, or a line of it, that is larger than any run writes."""
+    """A ledger, or a line of it, that is larger than any run writes.
+
+    Cause: A file that is no ledger, or one that was padded.
+    Remedy: Look where the file comes from; nothing of it was judged.
+    """
 
     code = "SFM-326"

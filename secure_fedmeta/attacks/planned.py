@@ -31,7 +31,11 @@ _COORDINATES = 1 << 14
 
 
 class NothingToAudit(UserError):
-    """A plan without a claim that canaries could be held against."""
+    """A plan without a claim that canaries could be held against.
+
+    Cause: A plan with epsilon none, uploads in the clear, or reproducible keys.
+    Remedy: Audit a plan with an epsilon, masks and fresh keys.
+    """
 
     code = "SFM-129"
 

@@ -29,7 +29,12 @@ Float = NDArray[np.float64]
 
 
 class NotAttackable(UserError):
-    """A run whose records are not at hand, or that hides nothing to attack."""
+    """A run whose records are not at hand, or that hides nothing to attack.
+
+    Cause: Records that never left their sites, a mode or algorithm that the attacks do not know, or sites without
+    query records.
+    Remedy: Attack a pilot by name, or a run of one.
+    """
 
     code = "SFM-128"
 

@@ -19,19 +19,31 @@ _ENDINGS = {".py", ".ipynb", ".toml"}
 
 
 class UnreadableSource(UserError):
-    """A file or folder that cannot be read, or is of a kind that `check` does not know."""
+    """A file or folder that cannot be read, or is of a kind that `check` does not know.
+
+    Cause: A wrong path, missing rights, or a file that is neither Python, notebook nor TOML.
+    Remedy: Give .py, .ipynb or .toml files, or a folder of them.
+    """
 
     code = "SFM-125"
 
 
 class OversizedSource(UserError):
-    """More bytes, files or nesting than `check` reads."""
+    """More bytes, files or nesting than `check` reads.
+
+    Cause: A file above 1 MiB, more than 5000 files, or an expression nested beyond what Python reads.
+    Remedy: Give the project's own files and not its data or environments.
+    """
 
     code = "SFM-126"
 
 
 class BrokenSource(UserError):
-    """A file that is not Python, a notebook or TOML."""
+    """A file that is not Python, a notebook or TOML.
+
+    Cause: A syntax error, another Python than this one reads, a damaged notebook, or TOML with a mistake.
+    Remedy: Correct the file at the place named; Python itself must be able to read it.
+    """
 
     code = "SFM-127"
 

@@ -13,6 +13,7 @@ import typer
 
 from .._version import __version__
 from ..errors import FileError, UsageError, UserError
+from . import completion
 
 INTERRUPTED = 130
 
@@ -34,6 +35,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    show_completion: Annotated[
+        str | None,
+        typer.Option(callback=completion.show, is_eager=True, metavar="SHELL", help="Print a script: bash, zsh, fish."),
+    ] = None,
 ) -> None:
     pass
 
@@ -44,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Exit status: 0 done, 1 a numbered error, 2 a command line that cannot be read, 130 interrupted; `audit` has its own
     3, 4 and 5.
     """
-    from . import attack, audit, check, epsilon, new, plan, report, run
+    from . import attack, audit, check, doctor, epsilon, explain, new, plan, report, run
 
     # A process started with & by a shell inherits "ignore" for Ctrl-C; the run must still end cleanly.
     before = {}
@@ -60,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         audit.register(app)
         report.register(app)
         new.register(app)
+        explain.register(app)
+        doctor.register(app)
+    completion.prepare()
     command = typer.main.get_command(app)
     try:
         result = command.main(args=given or ["--help"], prog_name="secure-fedmeta", standalone_mode=False)

@@ -48,6 +48,8 @@ def test_verbs_without_a_run(capsys, tmp_path):
     assert said(capsys, "new", str(tmp_path / "p"), "--data", str(tmp_path / "t.csv"), *roles)[0] == "new"
     (tmp_path / "e.json").write_text('[{"delta": 1e-5, "events": [{"type": "gaussian", "sigma": 2}]}]')
     assert said(capsys, "epsilon", "--events", str(tmp_path / "e.json"))[0] == "epsilon"
+    assert said(capsys, "explain", "SFM-135")[0] == "explain" and said(capsys, "explain")[0] == "explain"
+    assert said(capsys, "doctor")[0] == "doctor"
     assert said(capsys, "plan", "hospital", "--clients", "3", "--rounds", "1")[0] == "plan"
     assert said(capsys, "run", "hospital", "--rounds", "1", "--out", str(tmp_path / "r"))[0] == "run"
 

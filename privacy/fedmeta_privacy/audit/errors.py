@@ -17,6 +17,9 @@ from ..errors import PrivacyError
 class AuditError(PrivacyError):
     """An audit that cannot be carried out; there is no partial result.
 
+    Cause: The base of the empirical audits' errors; a message mostly carries one of the next four numbers.
+    Remedy: Follow the remedy in the message.
+
     Example:
         >>> str(CountsRefused("5 of 3 guesses are correct", "count them again"))
         'SFM-331: 5 of 3 guesses are correct. Remedy: count them again.'
@@ -26,24 +29,40 @@ class AuditError(PrivacyError):
 
 
 class CountsRefused(AuditError):
-    """Counts of trials or guesses that contradict each other."""
+    """Counts of trials or guesses that contradict each other.
+
+    Cause: More correct guesses than guesses, negative counts, or no trial.
+    Remedy: Count again, and pass whole numbers.
+    """
 
     code = "SFM-331"
 
 
 class ErrorRateRefused(AuditError):
-    """A confidence error or a delta outside its range."""
+    """A confidence error or a delta outside its range.
+
+    Cause: A p or delta of 0 or 1, or a percentage where a share is meant.
+    Remedy: Give a number between 0 and 1, such as 0.001.
+    """
 
     code = "SFM-332"
 
 
 class ScoresRefused(AuditError):
-    """Scores or residuals that are not finite, not of one length, or too few."""
+    """Scores or residuals that are not finite, not of one length, or too few.
+
+    Cause: A diverged model, canaries without a score, or lists of different lengths.
+    Remedy: Repeat the audit with finite scores, one for each canary.
+    """
 
     code = "SFM-333"
 
 
 class ContextRefused(AuditError):
-    """A setting without which the audited figure means nothing."""
+    """A setting without which the audited figure means nothing.
+
+    Cause: A figure without view, unit or adjacency says nothing about a claim.
+    Remedy: State the setting that the message names.
+    """
 
     code = "SFM-334"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Sphinx builds these pages: `make docs`. Nothing is fetched; every warning is an error."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "privacy"), str(ROOT / "crypto")]
+
+from secure_fedmeta import __version__  # noqa: E402 - the path comes first
+
+project = "secure-fedmeta"
+copyright = "the secure-fedmeta authors, Apache-2.0"  # noqa: A001 - Sphinx's name
+version = release = __version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"secure-fedmeta {__version__}"
+html_copy_source = False
+nitpicky = False
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]
+# Links to files beside the pages (../SECURITY.md) lead out of the site, as they do in the repository.
+suppress_warnings = ["myst.xref_missing"]
+
+autodoc_member_order = "groupwise"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_class_signature = "separated"
+default_role = "code"
+napoleon_google_docstring = True
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+napoleon_custom_sections = ["Guarantee", "Units", "Shape", "Source", "Cause", "Remedy"]
+
+_LABELS = "Args|Attributes|Cause|Example|Guarantee|Raises|Remedy|Shape|Source|Units"
+_LABEL = re.compile(rf"^(\s*)({_LABELS}):\s*(.*)$")
+
+
+def as_sections(lines):
+    """Docstrings of this project may begin a section's text beside its label; napoleon wants it below.
+
+    Bars are escaped outside of examples, since a norm |v| is no substitution.
+    """
+    result, inside, example = [], None, False
+    for line in lines:
+        label = _LABEL.match(line)
+        indent = len(line) - len(line.lstrip())
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        shown = line if example else line.replace("|", r"\|")
+        if label:
+            result += ["", f"{label[1]}{label[2]}:"]
+            inside = len(label[1])
+            if label[3]:
+                result.append(" " * (inside + 4) + shown.strip().split(":", 1)[1].strip())
+                margin = None
+            else:
+                margin = 0  # the text below is indented as it should be
+        elif inside is not None and line.strip() and indent > inside:
+            result.append(shown if margin == 0 else " " * (inside + 4) + shown.strip())
+        else:
+            inside = inside if not line.strip() else None
+            result.append(shown)
+    return result
+
+
+def setup(app):
+    """Put the rewriting before napoleon's."""
+    app.connect("autodoc-process-docstring", lambda *told: told[5].__setitem__(slice(None), as_sections(told[5])), 400)
