@@ -68,9 +68,8 @@ DATA_CODES: dict[str, tuple[str, str, str, str]] = {
     "SFM-150": (
         "TableError",
         "Somebody's own table, or a real file for a pilot, that no records can be made of.",
-        "Missing cells, text among numbers, one class only, a person at two sites or with several rows, sites with too few "
-        "persons, a column that tells the target by itself, or a file in another layout.",
-        "Correct what the message names; `secure-fedmeta check pilot.toml` lists all that is wrong with a table at once.",
+        "Missing cells, text among numbers, one class, a person twice, tiny sites, a column that tells the target.",
+        "Correct what the message names; `secure-fedmeta check pilot.toml` lists all that is wrong at once.",
     ),
 }
 
