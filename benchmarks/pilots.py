@@ -3,6 +3,7 @@
 
 python benchmarks/pilots.py credit --seeds 20             # one pilot
 python benchmarks/pilots.py icu --seeds 20 --store        # and keep the table that reports and docs/pilots.md show
+python benchmarks/pilots.py all --quote                   # put the kept tables into docs/pilots.md, running nothing
 
 Every private row runs the product at its default strength. Rows of one seed share data, split and roles; differences
 are paired. Scores are simulation only. `hospital` has a table of its own with more rows (`benchmarks/hospital.py`).
@@ -23,6 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from secure_fedmeta.pilots import NAMES, pilot_named
 
 STORE = Path(__file__).parents[1] / "secure_fedmeta/report/tables"
+PAGE = Path(__file__).parents[1] / "docs/pilots.md"
+BEGIN, END = "<!-- tables -->", "## Your own table"
 EPSILONS = ("none", 8.0, 3.0, 1.0)
 PRIVATE = "epsilon 3"
 Scores = dict[str, float]
@@ -30,6 +33,9 @@ Scores = dict[str, float]
 
 def main() -> None:
     options = _options()
+    if options.quote:
+        quote()
+        return
     start = time.perf_counter()
     seeds = range(options.first, options.first + options.seeds)
     one = one_wearables if options.pilot == "wearables" else one_seed
@@ -150,6 +156,33 @@ def store(
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def quote() -> None:
+    """Put the stored tables into the page, which a test compares."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    tail = rest[rest.index(END) :]
+    PAGE.write_text(f"{head}{BEGIN}\n{tables()}{tail}", encoding="utf-8")
+
+
+def tables() -> str:
+    """Markdown of all stored tables with a pilot's checks below each."""
+    parts = []
+    for name in ("icu", "credit", "wearables", "recommender"):
+        path = STORE / f"{name}.json"
+        if not path.exists():
+            continue
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        columns = stored["columns"]
+        parts += [f"### {name}", "", f"{stored['date']}, `{stored['command']}`", ""]
+        parts.append("| model | " + " | ".join(column["title"] for column in columns) + " |")
+        parts.append("|---|" + "---|" * len(columns))
+        for row in stored["rows"]:
+            cells = " | ".join(row["cells"][column["key"]] for column in columns)
+            parts.append(f"| {row['name']} | {cells} |")
+        parts += ["", *(f"* {line}" for line in stored["says"]), ""]
+    return "\n".join(parts) + "\n"
+
+
 def _mean(values: list[float]) -> float:
     known = [v for v in values if not math.isnan(v)]
     return statistics.fmean(known) if known else math.nan
@@ -167,11 +200,12 @@ def _difference(ours: list[float], theirs: list[float]) -> tuple[float, float]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pilot", choices=(*NAMES, "wearables"))
+    parser.add_argument("pilot", choices=(*NAMES, "wearables", "all"))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
+    parser.add_argument("--quote", action="store_true", help="only put the kept tables into docs/pilots.md")
     parser.add_argument("--store", action="store_true", help="keep the table that reports show")
     return parser.parse_args()
 
