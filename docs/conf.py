@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: INP001 - Sphinx reads this file by its path
 """How Sphinx builds these pages: `make docs`. Nothing is fetched; every warning is an error."""
 
 import re
 import sys
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "privacy"), str(ROOT / "crypto")]
@@ -43,7 +46,7 @@ _NEXT = re.compile(r"(?<=\.)\s{2,}(?=[\w*, ]+:\s)")
 _ENTRY = re.compile(r"[\w*]+(?:, [\w*]+)*:\s")
 
 
-def as_entries(label, text):
+def as_entries(label: str, text: list[str]) -> list[str]:
     """One paragraph as the entries of a section: `a: first.  b: second.` holds two arguments."""
     joined = text[0]
     for line in text[1:]:
@@ -51,14 +54,16 @@ def as_entries(label, text):
     return _NEXT.split(joined) if label in {"Args", "Attributes", "Raises"} else [joined]
 
 
-def as_sections(lines):
+def as_sections(lines: list[str]) -> list[str]:
     """Docstrings of this project may begin a section's text beside its label; napoleon wants it below.
 
     Bars are escaped outside of examples, since a norm |v| is no substitution.
     """
-    result, paragraph, label, example = [], [], "", False
+    result: list[str] = []
+    paragraph: list[str] = []
+    label, example = "", False
 
-    def flush():
+    def flush() -> None:
         if paragraph:
             result.extend(f"    {entry}" for entry in as_entries(label, paragraph))
             paragraph.clear()
@@ -82,6 +87,10 @@ def as_sections(lines):
     return result
 
 
-def setup(app):
+def _rewrite(_app: object, _what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    lines[:] = as_sections(lines)
+
+
+def setup(app: Sphinx) -> None:
     """Put the rewriting before napoleon's."""
-    app.connect("autodoc-process-docstring", lambda *told: told[5].__setitem__(slice(None), as_sections(told[5])), 400)
+    app.connect("autodoc-process-docstring", _rewrite, priority=400)
