@@ -5,7 +5,7 @@ PIP := $(V)/bin/python -m pip install --disable-pip-version-check -qq
 # Another index for torch alone, e.g. one with small CPU builds: make demo TORCH_INDEX=https://...
 TORCH_INDEX ?=
 
-.PHONY: demo test test-long check bench bench-peers notebooks wheel-check clean
+.PHONY: demo test test-long check docs bench bench-peers notebooks wheel-check clean
 
 $(V)/.base: pyproject.toml constraints.txt tools/look_before_install.py
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PY=python3.11 ..."; exit 1; }
@@ -37,6 +37,15 @@ check: $(V)/.dev
 	$(V)/bin/ruff format --check .
 	$(V)/bin/mypy
 	$(V)/bin/lint-imports
+
+$(V)/.docs: $(V)/.base
+	@$(PIP) -c constraints.txt -e ".[docs]"
+	@touch $@
+
+# The site, into build/docs; a warning is an error, and nothing is fetched.
+docs: $(V)/.docs
+	$(V)/bin/python tools/write_error_page.py
+	$(V)/bin/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 bench: $(V)/.dev
 	$(V)/bin/python benchmarks/secure_aggregation.py --clients 10 --repeat 21

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+
 """How Sphinx builds these pages: `make docs`. Nothing is fetched; every warning is an error."""
 
 import re
 import sys
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "privacy"), str(ROOT / "crypto")]
@@ -39,33 +42,55 @@ _LABELS = "Args|Attributes|Cause|Example|Guarantee|Raises|Remedy|Shape|Source|Un
 _LABEL = re.compile(rf"^(\s*)({_LABELS}):\s*(.*)$")
 
 
-def as_sections(lines):
+_NEXT = re.compile(r"(?<=\.)\s{2,}(?=[\w*, ]+:\s)")
+_ENTRY = re.compile(r"[\w*]+(?:, [\w*]+)*:\s")
+
+
+def as_entries(label: str, text: list[str]) -> list[str]:
+    """One paragraph as the entries of a section: `a: first.  b: second.` holds two arguments."""
+    joined = text[0]
+    for line in text[1:]:
+        joined += ("  " if joined.endswith(".") and _ENTRY.match(line) else " ") + line
+    return _NEXT.split(joined) if label in {"Args", "Attributes", "Raises"} else [joined]
+
+
+def as_sections(lines: list[str]) -> list[str]:
     """Docstrings of this project may begin a section's text beside its label; napoleon wants it below.
 
     Bars are escaped outside of examples, since a norm |v| is no substitution.
     """
-    result, inside, example = [], None, False
+    result: list[str] = []
+    paragraph: list[str] = []
+    label, example = "", False
+
+    def flush() -> None:
+        if paragraph:
+            result.extend(f"    {entry}" for entry in as_entries(label, paragraph))
+            paragraph.clear()
+
     for line in lines:
-        label = _LABEL.match(line)
-        indent = len(line) - len(line.lstrip())
         example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
         shown = line if example else line.replace("|", r"\|")
-        if label:
-            result += ["", f"{label[1]}{label[2]}:"]
-            inside = len(label[1])
-            if label[3]:
-                result.append(" " * (inside + 4) + shown.strip().split(":", 1)[1].strip())
-                margin = None
-            else:
-                margin = 0  # the text below is indented as it should be
-        elif inside is not None and line.strip() and indent > inside:
-            result.append(shown if margin == 0 else " " * (inside + 4) + shown.strip())
+        found = _LABEL.match(line)
+        if found and not found[1]:
+            flush()
+            label = found[2]
+            result.extend(["", f"{label}:"])
+            if found[3]:
+                paragraph.append(shown.split(":", 1)[1].strip())
+        elif paragraph and line.startswith(" "):
+            paragraph.append(shown.strip())
         else:
-            inside = inside if not line.strip() else None
+            flush()
             result.append(shown)
+    flush()
     return result
 
 
-def setup(app):
+def _rewrite(_app: object, _what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    lines[:] = as_sections(lines)
+
+
+def setup(app: Sphinx) -> None:
     """Put the rewriting before napoleon's."""
-    app.connect("autodoc-process-docstring", lambda *told: told[5].__setitem__(slice(None), as_sections(told[5])), 400)
+    app.connect("autodoc-process-docstring", _rewrite, priority=400)

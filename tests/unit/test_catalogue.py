@@ -72,6 +72,7 @@ def test_every_entry_is_raised_somewhere(trees):
     assert silent == []
 
 
+@pytest.mark.long
 def test_classes_are_found_as_python_sees_them():
     code = (
         "import importlib, pkgutil, json\nkinds = {}\n"
