@@ -99,12 +99,23 @@ class Server:
         self._advertised: set[int] = set()
         self._mask_set: tuple[int, ...] = ()
         self._answers: dict[int, frozenset[int]] = {}  # holder -> dealers whose shares it gave
+        # Called with each round's statement before anybody is shown it: makes the state after it durable.
+        self.on_stated: Callable[[Statement], None] | None = None
 
     # -- ledger ------------------------------------------------------------------------------------
 
     def record(self, kind: str, body: dict[str, Json]) -> None:
         """Append a line to the ledger of the run, signed if the server has a key."""
-        self._append(self._chain.state(kind, self.round, "server", body))
+        statement = self._chain.state(kind, self.round, "server", body)
+        if kind == "round" and self.on_stated is not None:
+            self.on_stated(statement)
+        self._append(statement)
+
+    def follow(self, statement: Statement) -> None:
+        """Go on after a line that the ledger holds already."""
+        self._heads = [*self._heads, self._chain.head][-RECENT_HEADS:]
+        self._chain.take(statement)
+        self.round = self._booked = int(str(statement.entry["round"]))
 
     def _append(self, statement: Statement, countersigned: tuple[tuple[int, bytes], ...] = ()) -> None:
         if self._chain.head == statement.head:  # an interrupt may come here twice
@@ -125,6 +136,11 @@ class Server:
     def nonce(self) -> bytes:
         """Fresh bytes (32) that name a run."""
         return self._entropy(32)
+
+    @property
+    def recent_heads(self) -> tuple[str, ...]:
+        """The heads that the next round's line names."""
+        return tuple(self._heads)
 
     @property
     def ledger_head(self) -> str:
@@ -382,5 +398,7 @@ class Server:
         )
         statement = self._chain.state("round", self.round, "server", body)
         closed = RoundClosed(self.round, len(self.cohort), survivors, spent, aborted, norm, findings)
+        if self.on_stated is not None:
+            self.on_stated(statement)
         self._pending = statement, closed
         return statement
