@@ -28,11 +28,12 @@ from .algorithms.glm.softmax import softmax
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
 from .documents import write_documents
-from .errors import ModelRefused, SettingError
+from .errors import IdentityRefused, ModelRefused, ResumeRefused, SettingError
 from .federation.accounts import Spent
 from .federation.approximate import CkksDecryptor
 from .federation.decryptor import LocalDecryptor
 from .federation.identities import (
+    KEY_FILE,
     Credentials,
     credentials_in_memory,
     entropy_of,
@@ -50,6 +51,7 @@ from .interrupts import held_interrupts
 from .performance import Performance
 from .plan import Plan
 from .registration import Registered, check_names, check_one_site_each, prepare_tasks
+from .resuming import Keeper, check_keys, go_on, read_past, reopened, replaying
 from .schedule import Schedule, make_schedule
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ def federate(
     derived: Collection[str] = (),
     statements: Statements | None = None,
     performance: Performance | None = None,
+    resume: bool = False,
 ) -> Run:
     """Run the plan over the sites, each one holding its own records.
 
@@ -154,6 +157,8 @@ def federate(
         derived: settings that the pilot works out anew, left out of config.toml.
         statements: what the operator says for the disclosure documents; what is missing there is a named gap.
         performance: how the sites compute their gradients; changes neither the plan nor any guarantee.
+        resume: go on with the run that `out` holds, which was killed; `plan`, `sites`, `codebook` and `model` must be
+            its own. `rounds` and `metrics` of the result are then those from here on. See docs/resuming.md.
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
@@ -182,11 +187,24 @@ def federate(
         architecture=architecture,
     )
     registered = prepare_tasks(plan, sites, codebook)
+    if resume and out is None:
+        raise ResumeRefused("there is no folder to go on with", "federate", "pass out")
+    if resume and plan.insecure_reproducible and out is not None:
+        with replaying(Path(out), schedule):
+            return federate(
+                plan, sites, codebook, model=model, out=out, watch=watch, pilot=pilot, derived=derived,
+                statements=statements, performance=performance,
+            )  # fmt: skip
     with ExitStack() as closing:
         release = closing.enter_context(held_interrupts())
-        folder = None if out is None else closing.enter_context(_open_folder(Path(out), pilot, plan, derived, sites))
+        folder, past = None, None
+        if out is not None and resume:
+            folder = closing.enter_context(reopened(Path(out)))
+            past = read_past(Path(out), schedule)
+        elif out is not None:
+            folder = closing.enter_context(_open_folder(Path(out), pilot, plan, derived, sites))
         disks = closing.enter_context(GroupCommit())
-        keys = _credentials(schedule, registered, folder)
+        keys = _credentials(schedule, registered, folder, made=resume)
         parties = {}
         for number, site in registered.items():
             own = folder.sites / site.name if folder else None
@@ -199,10 +217,20 @@ def federate(
         decryptor = _decryptor(schedule, keys, folder)
         if decryptor is not None:
             closing.callback(decryptor.close)
-        simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor)
+        simulation = Simulation(
+            schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=past is not None
+        )
+        server = simulation.server
+        keeper = None if folder is None else Keeper(server, folder.server, keys.get(SERVER))
+        server.on_stated = keeper
+        if past is not None and folder is not None and keeper is not None:
+            go_on(server, parties, past, folder, credentials=keys, keeper=keeper, at=_now(plan))
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
         people = keys[SERVER].people if keys else None
-        simulation.server.record("run", _opening(schedule, people, simulation.cohort, simulation.server.nonce()))
+        if past is None:
+            server.record("run", _opening(schedule, people, simulation.cohort, server.nonce()))
+            if keeper is not None:
+                keeper.run = server.ledger_head
         try:
             _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
         finally:
@@ -214,7 +242,7 @@ def federate(
 
 
 def _credentials(
-    schedule: Schedule, registered: Mapping[int, Registered], folder: RunFolder | None
+    schedule: Schedule, registered: Mapping[int, Registered], folder: RunFolder | None, *, made: bool = False
 ) -> dict[int, Credentials]:
     """Each party's key from its own folder and the list from the run's; keys in memory without one, none unsigned."""
     if not schedule.hiding.signed:
@@ -224,11 +252,17 @@ def _credentials(
     homes = {number: folder.sites / site.name for number, site in registered.items()} | {SERVER: folder.server}
     if schedule.split:
         homes[DECRYPTOR] = folder.decryptor
+    if made:
+        check_keys(homes, KEY_FILE)
     keys = {party: own_identity(home, entropy_of(schedule, party)) for party, home in homes.items()}
     sites = {number: (site.name, keys[number].public) for number, site in registered.items()}
     second = keys[DECRYPTOR].public if schedule.split else None
-    write_allow_list(folder.allow_list, keys[SERVER].public, sites, decryptor=second)
-    return {party: Credentials(key, read_allow_list(folder.allow_list, registered)) for party, key in keys.items()}
+    if not made:
+        write_allow_list(folder.allow_list, keys[SERVER].public, sites, decryptor=second)
+    people = read_allow_list(folder.allow_list, registered)
+    if any(people.public(party) != key.public for party, key in keys.items()):
+        raise IdentityRefused("a party's key is not the one that is listed", str(folder.allow_list), "restore the keys")
+    return {party: Credentials(key, people) for party, key in keys.items()}
 
 
 def _decryptor(

@@ -102,14 +102,17 @@ class Server:
         # Called with each round's statement before anybody is shown it: makes the state after it durable.
         self.on_stated: Callable[[Statement], None] | None = None
 
-    # -- ledger ------------------------------------------------------------------------------------
-
     def record(self, kind: str, body: dict[str, Json]) -> None:
         """Append a line to the ledger of the run, signed if the server has a key."""
         statement = self._chain.state(kind, self.round, "server", body)
         if kind == "round" and self.on_stated is not None:
             self.on_stated(statement)
         self._append(statement)
+
+    def take(self, statement: Statement, countersigned: tuple[tuple[int, bytes], ...]) -> None:
+        """Write the line of a statement that was shown before the process ended, with who signs it again."""
+        self._append(statement, countersigned)
+        self.round = self._booked = int(str(statement.entry["round"]))
 
     def follow(self, statement: Statement) -> None:
         """Go on after a line that the ledger holds already."""
@@ -151,8 +154,6 @@ class Server:
     def excluded(self) -> dict[int, str]:
         """Sites that are asked no more, and why."""
         return self.conduct.excluded
-
-    # -- rounds ------------------------------------------------------------------------------------
 
     def announce(self, proposal: bytes | None = None) -> Step:
         """Open the next round: M0 to every member, or to the decryptor first, of whom `proposal` is."""

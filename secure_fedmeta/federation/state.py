@@ -82,7 +82,9 @@ def save_state(folder: Path, state: ServerState, credentials: Credentials | None
 
     digest = state.sealed_bytes()
     seal = digest if credentials is None else credentials.identity.sign(digest)
-    content = save({name: np.ascontiguousarray(state.arrays[name]) for name in _ARRAYS}, state._body() | {"seal": seal.hex()})
+    content = save(
+        {name: np.ascontiguousarray(state.arrays[name]) for name in _ARRAYS}, state._body() | {"seal": seal.hex()}
+    )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _replace(_path(folder, state.seq), content)
     for seq in held_states(folder):
