@@ -78,22 +78,22 @@ def reopened(out: Path) -> RunFolder:
         for name in ("ledger.jsonl", "metrics.jsonl"):
             data = (out / name).read_bytes()
             os.truncate(out / name, data.rfind(b"\n") + 1)
-        if not (out / "ledger.jsonl").stat().st_size:
-            raise ResumeRefused("the run was killed before its first line", str(out), "start afresh in another folder")
     except BaseException:
         folder.close()
         raise
     return folder
 
 
-def read_past(out: Path, schedule: Schedule) -> list[Line]:
-    """The lines so far of an unfinished run of this schedule.
+def read_past(out: Path, schedule: Schedule | None) -> list[Line]:
+    """The lines so far of an unfinished run, of this schedule if one is given.
 
     Raises:
         ResumeRefused: of other settings, or ended.  AuditRefused, LedgerDamaged: not a ledger.
     """
+    if not (out / "ledger.jsonl").stat().st_size:
+        raise ResumeRefused("the run was killed before its first line", str(out), "start afresh in another folder")
     lines = read_ledger(out / "ledger.jsonl")
-    if not same(body_of(lines[0]).get("behaviour"), schedule.behaviour()):
+    if schedule is not None and not same(body_of(lines[0]).get("behaviour"), schedule.behaviour()):
         raise ResumeRefused("the ledger is of a run with other settings", str(out), "give the plan of its config.toml")
     if lines[-1].entry["type"] == "end":
         raise ResumeRefused("the run has ended", str(out), "start another run, and count both")
@@ -133,18 +133,12 @@ def go_on(
         _follow(server, line.statement)
     finished = None
     if ahead is not None and any(head.head == ahead.statement.head for site in sites.values() for head in _heads(site)):
-        server.take(ahead.statement, _signed_again(ahead.statement, sites, credentials))
-        _follow(server, ahead.statement, taken=True)
+        _follow(server, ahead.statement, _signed_again(ahead.statement, sites, credentials))
         finished = server.round
     stated = [line.statement for line in lines] + ([ahead.statement] if finished and ahead is not None else [])
     _restore(server, stated, keeper)
     interrupted = _interrupted(server, sites, stated, folder, where)
-    limit, books = server.schedule.limit, server.accounts.books()
-    for number, booked in zip(server.cohort, books, strict=True):
-        if server.schedule.scale is not None and booked < sites[number].client.budget.spent / limit * UNITS * (
-            1 - _SLACK
-        ):
-            raise LedgerBehind(f"it holds less than site {number} has spent", where, _RESTORE)
+    _compare_books(server, sites, where)
     body: dict[str, Json] = {
         "interrupted": interrupted,
         "finished": finished,
@@ -153,6 +147,16 @@ def go_on(
     }
     server.record("resume", body)
     _cut_metrics(folder, server.round)
+
+
+def _compare_books(server: Server, sites: Mapping[int, LocalSite], where: str) -> None:
+    """Nobody has spent more than the books say: not here, and not in an earlier run."""
+    schedule = server.schedule
+    if schedule.scale is None:
+        return
+    for number, booked in zip(server.cohort, server.accounts.books(), strict=True):
+        if booked < sites[number].client.budget.spent / schedule.limit * UNITS * (1 - _SLACK):
+            raise LedgerBehind(f"it holds less than site {number} has spent", where, _RESTORE)
 
 
 def _check_ledger(lines: list[Line], server: Server, own: Credentials | None, where: str) -> None:
@@ -215,12 +219,11 @@ def _signed_again(
     return tuple(signed)
 
 
-def _follow(server: Server, past: Statement, *, taken: bool = False) -> None:
+def _follow(server: Server, past: Statement, again: tuple[tuple[int, bytes], ...] | None = None) -> None:
     """Book a line again, as it was booked then; what it says was compared with this before."""
     body = past.entry["body"]
     assert isinstance(body, Mapping)
-    if not taken:
-        server.follow(past)
+    server.follow(past, again)
     if past.entry["type"] != "round":
         return
     votes = body["votes"]
@@ -353,17 +356,17 @@ def _cut_metrics(folder: RunFolder, last: int) -> None:
 
 
 @contextmanager
-def replaying(out: Path, schedule: Schedule) -> Iterator[None]:
+def replaying(out: Path) -> Iterator[None]:
     """Set a reproducible run aside and let it be done again: everything in it follows from the seed.
 
     Such a run has no guarantee, and its sites may not see a round twice; so all of it is played again, from the start,
     into fresh folders, and every round that had a line must come out with the same model and survivors.
 
     Raises:
-        ResumeRefused: no such run.  LedgerBehind: a round came out otherwise.
+        ResumeRefused: no such run, or an ended one.  LedgerBehind: a line came out otherwise.
     """
     with reopened(out):
-        past = read_past(out, schedule)
+        past = list(read_past(out, None))
         number = 1
         while (aside := out.with_name(f"{out.name}-interrupted-{number}")).exists():
             number += 1
@@ -372,15 +375,11 @@ def replaying(out: Path, schedule: Schedule) -> Iterator[None]:
                 beside(out).rename(beside(aside))
         out.rename(aside)
         yield
-    again = {line.entry["round"]: body_of(line) for line in read_ledger(out / "ledger.jsonl") if _is_round(line)}
-    for line in past:
-        if not _is_round(line):
-            continue
-        now, then = again.get(line.entry["round"], {}), body_of(line)
-        if wrong := [name for name in ("model_before", "model", "survivors") if not same(now.get(name), then[name])]:
-            what = f"round {line.entry['round']} came out with another {wrong[0]} than in {aside.name}"
-            raise LedgerBehind(what, str(out), "use the same records, software and machine as before")
-
-
-def _is_round(line: Line) -> bool:
-    return line.entry["type"] == "round"
+    again = read_ledger(out / "ledger.jsonl")
+    for then, now in zip(past, again, strict=False):
+        for name in ("behaviour", "model_before", "model", "survivors"):
+            if then.entry["type"] in ("run", "round") and not same(body_of(now).get(name), body_of(then).get(name)):
+                what = f"line {then.number} came out with another {name} than in {aside.name}"
+                raise LedgerBehind(what, str(out), "give the plan, records, software and machine of before")
+    if len(again) < len(past):
+        raise LedgerBehind(f"fewer lines came out than in {aside.name}", str(out), "give the plan of before")

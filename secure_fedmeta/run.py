@@ -19,7 +19,7 @@ from fedmeta_crypto import SERVER
 from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.wire import DECRYPTOR
 from fedmeta_privacy import accountant
-from fedmeta_privacy.ledger import Json, decimal
+from fedmeta_privacy.ledger import Json, Line, decimal
 from fedmeta_privacy.statements import Statements
 
 from ._version import __version__
@@ -162,6 +162,14 @@ def federate(
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
+    if resume and out is None:
+        raise ResumeRefused("there is no folder to go on with", "federate", "pass out")
+    if resume and out is not None and plan.insecure_reproducible:
+        with replaying(Path(out)):
+            return federate(
+                plan, sites, codebook, model=model, out=out, watch=watch, pilot=pilot, derived=derived,
+                statements=statements, performance=performance,
+            )  # fmt: skip
     if not isinstance(performance, Performance | None):
         raise SettingError(
             f"performance is a {type(performance).__name__}", "federate", 'pass Performance(engine="stacked")'
@@ -187,50 +195,21 @@ def federate(
         architecture=architecture,
     )
     registered = prepare_tasks(plan, sites, codebook)
-    if resume and out is None:
-        raise ResumeRefused("there is no folder to go on with", "federate", "pass out")
-    if resume and plan.insecure_reproducible and out is not None:
-        with replaying(Path(out), schedule):
-            return federate(
-                plan, sites, codebook, model=model, out=out, watch=watch, pilot=pilot, derived=derived,
-                statements=statements, performance=performance,
-            )  # fmt: skip
     with ExitStack() as closing:
         release = closing.enter_context(held_interrupts())
         folder, past = None, None
-        if out is not None and resume:
-            folder = closing.enter_context(reopened(Path(out)))
-            past = read_past(Path(out), schedule)
-        elif out is not None:
-            folder = closing.enter_context(_open_folder(Path(out), pilot, plan, derived, sites))
-        disks = closing.enter_context(GroupCommit())
+        if out is not None:
+            opened = reopened(Path(out)) if resume else _open_folder(Path(out), pilot, plan, derived, sites)
+            folder = closing.enter_context(opened)
+            past = read_past(folder.out, schedule) if resume else None
         keys = _credentials(schedule, registered, folder, made=resume)
-        parties = {}
-        for number, site in registered.items():
-            own = folder.sites / site.name if folder else None
-            parties[number] = LocalSite(
-                number, site.data, schedule, own, disks, credentials=keys.get(number), performance=performance
-            )
-            closing.callback(parties[number].close)
-            if own is not None:
-                site.note(own)
+        parties = _local_sites(schedule, registered, folder, keys, performance, closing)
         decryptor = _decryptor(schedule, keys, folder)
         if decryptor is not None:
             closing.callback(decryptor.close)
-        simulation = Simulation(
-            schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=past is not None
-        )
-        server = simulation.server
-        keeper = None if folder is None else Keeper(server, folder.server, keys.get(SERVER))
-        server.on_stated = keeper
-        if past is not None and folder is not None and keeper is not None:
-            go_on(server, parties, past, folder, credentials=keys, keeper=keeper, at=_now(plan))
+        simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=resume)
+        _begin(simulation, parties, folder, keys, past)
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
-        people = keys[SERVER].people if keys else None
-        if past is None:
-            server.record("run", _opening(schedule, people, simulation.cohort, server.nonce()))
-            if keeper is not None:
-                keeper.run = server.ledger_head
         try:
             _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
         finally:
@@ -239,6 +218,48 @@ def federate(
                 run.label = write_documents(folder.out, statements or Statements(), utility=scores)["label"]["plain"]
     release()
     return run
+
+
+def _local_sites(
+    schedule: Schedule,
+    registered: Mapping[int, Registered],
+    folder: RunFolder | None,
+    keys: Mapping[int, Credentials],
+    performance: Performance | None,
+    closing: ExitStack,
+) -> dict[int, LocalSite]:
+    """The sites, each with its own folder if the run has one; `closing` closes them."""
+    disks = closing.enter_context(GroupCommit())
+    parties = {}
+    for number, site in registered.items():
+        own = folder.sites / site.name if folder else None
+        parties[number] = LocalSite(
+            number, site.data, schedule, own, disks, credentials=keys.get(number), performance=performance
+        )
+        closing.callback(parties[number].close)
+        if own is not None:
+            site.note(own)
+    return parties
+
+
+def _begin(
+    simulation: Simulation,
+    parties: Mapping[int, LocalSite],
+    folder: RunFolder | None,
+    keys: Mapping[int, Credentials],
+    past: list[Line] | None,
+) -> None:
+    """The first line of a run, or of what follows its `past`."""
+    server, schedule = simulation.server, simulation.schedule
+    keeper = None if folder is None else Keeper(server, folder.server, keys.get(SERVER))
+    server.on_stated = keeper
+    if past is not None and folder is not None and keeper is not None:
+        go_on(server, parties, past, folder, credentials=keys, keeper=keeper, at=_now(schedule.plan))
+        return
+    people = keys[SERVER].people if keys else None
+    server.record("run", _opening(schedule, people, simulation.cohort, server.nonce()))
+    if keeper is not None:
+        keeper.run = server.ledger_head
 
 
 def _credentials(
@@ -333,10 +354,10 @@ def _loop(
         raise
     finally:
         run.excluded = {names[site]: why for site, why in server.excluded.items()}
+        if folder is not None:  # before the last line: once that is there, the run has ended and nothing is missing
+            write_model(folder.out / "model.safetensors", run.theta, tuple(f.name for f in run.codebook.features))
         _finish(run, simulation)
         keep()
-        if folder is not None:
-            write_model(folder.out / "model.safetensors", run.theta, tuple(f.name for f in run.codebook.features))
 
 
 def _finish(run: Run, simulation: Simulation) -> None:

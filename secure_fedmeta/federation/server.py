@@ -109,27 +109,14 @@ class Server:
             self.on_stated(statement)
         self._append(statement)
 
-    def take(self, statement: Statement, countersigned: tuple[tuple[int, bytes], ...]) -> None:
-        """Write the line of a statement that was shown before the process ended, with who signs it again."""
-        self._append(statement, countersigned)
+    def follow(self, statement: Statement, again: tuple[tuple[int, bytes], ...] | None = None) -> None:
+        """Go on after a line that the ledger holds already; or that it lacks, and that is signed `again`."""
+        if again is not None:
+            self._append(statement, again)
+        else:
+            self._heads = [*self._heads, self._chain.head][-RECENT_HEADS:]
+            self._chain.take(statement)
         self.round = self._booked = int(str(statement.entry["round"]))
-
-    def follow(self, statement: Statement) -> None:
-        """Go on after a line that the ledger holds already."""
-        self._heads = [*self._heads, self._chain.head][-RECENT_HEADS:]
-        self._chain.take(statement)
-        self.round = self._booked = int(str(statement.entry["round"]))
-
-    def _append(self, statement: Statement, countersigned: tuple[tuple[int, bytes], ...] = ()) -> None:
-        if self._chain.head == statement.head:  # an interrupt may come here twice
-            return
-        sigs: list[tuple[str | int, str]] = [(id_, signature.hex()) for id_, signature in sorted(countersigned)]
-        if self._credentials is not None:
-            sigs.insert(0, ("server", self._credentials.identity.sign(statement.signed_bytes).hex()))
-        line = statement.sealed(sigs)
-        self._heads = [*self._heads, self._chain.head][-RECENT_HEADS:]
-        self._chain.take(statement)
-        self._lines += line
 
     def ledger_lines(self) -> bytes:
         """Lines made since the last call, whole; the shell appends them to the file."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from fedmeta_privacy.ledger import Statement, canonical, read_statement
 
 from ..errors import StateDamaged
 from .identities import Credentials
+from .storage import replace_durably
 
 LABEL = b"sfm-server-state/1"
 LARGEST = 2**34
@@ -86,7 +86,7 @@ def save_state(folder: Path, state: ServerState, credentials: Credentials | None
         {name: np.ascontiguousarray(state.arrays[name]) for name in _ARRAYS}, state._body() | {"seal": seal.hex()}
     )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _replace(_path(folder, state.seq), content)
+    replace_durably(_path(folder, state.seq), content)
     for seq in held_states(folder):
         if seq not in (state.seq, keep):
             _path(folder, seq).unlink(missing_ok=True)
@@ -138,7 +138,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
     try:
         if path.stat().st_size > LARGEST:
             raise StateDamaged(f"it is larger than {LARGEST} bytes", str(path), _REMEDY)
-        with safe_open(path, framework="numpy") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="numpy") as file:
             if sorted(file.keys()) != list(_ARRAYS):
                 raise StateDamaged("its arrays are not a state's", str(path), _REMEDY)
             return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in _ARRAYS}
@@ -146,19 +146,3 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         raise StateDamaged(f"it cannot be read: {error.strerror or error}", str(path), _REMEDY) from None
     except (SafetensorError, ValueError, KeyError, TypeError):
         raise StateDamaged("it is no safetensors file", str(path), _REMEDY) from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place, whole and on the disk, or not at all."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
