@@ -336,7 +336,7 @@ def _book(server: Server, number: int, asked: frozenset[int]) -> None:
         clip_norm=norm,
     )
     views = server.accounts.spent().as_views()
-    body = round_body(schedule, facts, books=server.accounts.books(), views=views, heads=server.recent_heads)
+    body = round_body(schedule, facts, books=server.accounts.books(), views=views, heads=tuple(server.recent_heads))
     server.record("round", body)
 
 

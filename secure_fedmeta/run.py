@@ -28,30 +28,23 @@ from .algorithms.glm.softmax import softmax
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
 from .documents import write_documents
-from .errors import IdentityRefused, ModelRefused, ResumeRefused, SettingError
+from .errors import ModelRefused, ResumeRefused, SettingError
 from .federation.accounts import Spent
-from .federation.approximate import CkksDecryptor
-from .federation.decryptor import LocalDecryptor
 from .federation.identities import (
-    KEY_FILE,
     Credentials,
-    credentials_in_memory,
-    entropy_of,
-    own_identity,
-    read_allow_list,
-    write_allow_list,
 )
 from .federation.model import model_digest
 from .federation.simulation import LocalSite, RoundReport, Simulation
 from .federation.statements import accountant_terms
-from .federation.storage import GroupCommit, claim_folder, refuse_taken
+from .federation.storage import claim_folder, refuse_taken
 from .files import RunFolder, decryptor_beside, server_beside, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
+from .parties import credentials_of, decryptor_of, local_sites
 from .performance import Performance
 from .plan import Plan
-from .registration import Registered, check_names, check_one_site_each, prepare_tasks
-from .resuming import Keeper, check_keys, go_on, read_past, reopened, replaying
+from .registration import check_names, check_one_site_each, prepare_tasks
+from .resuming import Keeper, go_on, read_past, reopened, replaying
 from .schedule import Schedule, make_schedule
 
 if TYPE_CHECKING:
@@ -202,9 +195,9 @@ def federate(
             opened = reopened(Path(out)) if resume else _open_folder(Path(out), pilot, plan, derived, sites)
             folder = closing.enter_context(opened)
             past = read_past(folder.out, schedule) if resume else None
-        keys = _credentials(schedule, registered, folder, made=resume)
-        parties = _local_sites(schedule, registered, folder, keys, performance, closing)
-        decryptor = _decryptor(schedule, keys, folder)
+        keys = credentials_of(schedule, registered, folder, made=resume)
+        parties = local_sites(schedule, registered, folder, keys, performance, closing)
+        decryptor = decryptor_of(schedule, keys, folder)
         if decryptor is not None:
             closing.callback(decryptor.close)
         simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=resume)
@@ -218,28 +211,6 @@ def federate(
                 run.label = write_documents(folder.out, statements or Statements(), utility=scores)["label"]["plain"]
     release()
     return run
-
-
-def _local_sites(
-    schedule: Schedule,
-    registered: Mapping[int, Registered],
-    folder: RunFolder | None,
-    keys: Mapping[int, Credentials],
-    performance: Performance | None,
-    closing: ExitStack,
-) -> dict[int, LocalSite]:
-    """The sites, each with its own folder if the run has one; `closing` closes them."""
-    disks = closing.enter_context(GroupCommit())
-    parties = {}
-    for number, site in registered.items():
-        own = folder.sites / site.name if folder else None
-        parties[number] = LocalSite(
-            number, site.data, schedule, own, disks, credentials=keys.get(number), performance=performance
-        )
-        closing.callback(parties[number].close)
-        if own is not None:
-            site.note(own)
-    return parties
 
 
 def _begin(
@@ -260,39 +231,6 @@ def _begin(
     server.record("run", _opening(schedule, people, simulation.cohort, server.nonce()))
     if keeper is not None:
         keeper.run = server.ledger_head
-
-
-def _credentials(
-    schedule: Schedule, registered: Mapping[int, Registered], folder: RunFolder | None, *, made: bool = False
-) -> dict[int, Credentials]:
-    """Each party's key from its own folder and the list from the run's; keys in memory without one, none unsigned."""
-    if not schedule.hiding.signed:
-        return {}
-    if folder is None:
-        return credentials_in_memory(schedule, registered)
-    homes = {number: folder.sites / site.name for number, site in registered.items()} | {SERVER: folder.server}
-    if schedule.split:
-        homes[DECRYPTOR] = folder.decryptor
-    if made:
-        check_keys(homes, KEY_FILE)
-    keys = {party: own_identity(home, entropy_of(schedule, party)) for party, home in homes.items()}
-    sites = {number: (site.name, keys[number].public) for number, site in registered.items()}
-    second = keys[DECRYPTOR].public if schedule.split else None
-    if not made:
-        write_allow_list(folder.allow_list, keys[SERVER].public, sites, decryptor=second)
-    people = read_allow_list(folder.allow_list, registered)
-    if any(people.public(party) != key.public for party, key in keys.items()):
-        raise IdentityRefused("a party's key is not the one that is listed", str(folder.allow_list), "restore the keys")
-    return {party: Credentials(key, people) for party, key in keys.items()}
-
-
-def _decryptor(
-    schedule: Schedule, keys: Mapping[int, Credentials], folder: RunFolder | None
-) -> LocalDecryptor | CkksDecryptor | None:
-    """The second server, in a plan that has one."""
-    if schedule.split:
-        return LocalDecryptor(schedule, keys[DECRYPTOR], None if folder is None else folder.decryptor)
-    return CkksDecryptor(schedule) if schedule.decrypted else None
 
 
 def _open_folder(

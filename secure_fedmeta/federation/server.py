@@ -82,7 +82,7 @@ class Server:
         self.conduct = Conduct(schedule.hiding, None if credentials is None else credentials.people)
         self._credentials = credentials
         self._chain = LedgerChain()
-        self._heads: list[str] = []  # the newest ones but the very newest, which the next line names anyway
+        self.recent_heads: list[str] = []  # the newest ones but the very newest, which the next line names anyway
         self._lines = bytearray()
         self._entropy = entropy
         self._session: ServerSide | None = None
@@ -109,12 +109,23 @@ class Server:
             self.on_stated(statement)
         self._append(statement)
 
+    def _append(self, statement: Statement, countersigned: tuple[tuple[int, bytes], ...] = ()) -> None:
+        if self._chain.head == statement.head:  # an interrupt may come here twice
+            return
+        sigs: list[tuple[str | int, str]] = [(id_, signature.hex()) for id_, signature in sorted(countersigned)]
+        if self._credentials is not None:
+            sigs.insert(0, ("server", self._credentials.identity.sign(statement.signed_bytes).hex()))
+        line = statement.sealed(sigs)
+        self.recent_heads = [*self.recent_heads, self._chain.head][-RECENT_HEADS:]
+        self._chain.take(statement)
+        self._lines += line
+
     def follow(self, statement: Statement, again: tuple[tuple[int, bytes], ...] | None = None) -> None:
         """Go on after a line that the ledger holds already; or that it lacks, and that is signed `again`."""
         if again is not None:
             self._append(statement, again)
         else:
-            self._heads = [*self._heads, self._chain.head][-RECENT_HEADS:]
+            self.recent_heads = [*self.recent_heads, self._chain.head][-RECENT_HEADS:]
             self._chain.take(statement)
         self.round = self._booked = int(str(statement.entry["round"]))
 
@@ -126,11 +137,6 @@ class Server:
     def nonce(self) -> bytes:
         """Fresh bytes (32) that name a run."""
         return self._entropy(32)
-
-    @property
-    def recent_heads(self) -> tuple[str, ...]:
-        """The heads that the next round's line names."""
-        return tuple(self._heads)
 
     @property
     def ledger_head(self) -> str:
@@ -382,7 +388,7 @@ class Server:
             clip_norm=self._clip_norm,
         )
         body = round_body(
-            schedule, facts, books=self.accounts.books(), views=spent.as_views(), heads=tuple(self._heads)
+            schedule, facts, books=self.accounts.books(), views=spent.as_views(), heads=tuple(self.recent_heads)
         )
         statement = self._chain.state("round", self.round, "server", body)
         closed = RoundClosed(self.round, len(self.cohort), survivors, spent, aborted, norm, findings)
