@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parties of a run in one process, each with the key of its own folder: made for a new run, found for a resumed one."""
+"""The parties of a run in one process, each with the key of its own folder: made for a new run, found again later."""
 
 from __future__ import annotations
 
