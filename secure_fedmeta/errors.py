@@ -24,6 +24,7 @@
     ├── TrainingRefused SFM-146 training or evaluation that has no finite result, or cannot begin
     ├── BaselineRefused SFM-147 a setting of a baseline
     ├── AggregationRefused SFM-148 a way to add uploads that no run keeps, or that does not fit the plan
+    ├── going on        SFM-149, 144, 145  with a killed run: not here, behind its sites, its server's state (resuming)
     └── an attack       SFM-128, 129    that a run or a plan does not lend itself to (attacks.target, attacks.planned)
 
 
@@ -281,3 +282,21 @@ class RoundRefused(UserError):
     """
 
     code = "SFM-143"
+
+
+class LedgerBehind(UserError):
+    """A ledger that lacks, or contradicts, what the parties of its run keep themselves: an older or another copy."""
+
+    code = "SFM-144"
+
+
+class StateDamaged(UserError):
+    """The server's state after a round: missing, damaged, edited or of another run."""
+
+    code = "SFM-145"
+
+
+class ResumeRefused(UserError):
+    """A folder without a run that could go on with these settings."""
+
+    code = "SFM-149"

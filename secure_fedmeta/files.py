@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .federation.storage import Appender
+from .federation.storage import Appender, replace_durably
 from .plan import Plan
 
 FILES = {
@@ -58,9 +58,10 @@ def write_config(
 
 def write_model(path: Path, theta: NDArray[np.float64], features: tuple[str, ...]) -> None:
     """The model as safetensors: one weight per feature, the last one for the constant feature."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file({"theta": theta}, path, metadata={"features": json.dumps(features)})
+    replace_durably(path, save({"theta": theta}, {"features": json.dumps(features)}))
+    path.chmod(0o644)  # what the run releases
 
 
 def sites_beside(out: Path) -> Path:

@@ -19,7 +19,7 @@ from fedmeta_crypto import SERVER
 from fedmeta_crypto.identities import AllowList
 from fedmeta_crypto.wire import DECRYPTOR
 from fedmeta_privacy import accountant
-from fedmeta_privacy.ledger import Json, decimal
+from fedmeta_privacy.ledger import Json, Line, decimal
 from fedmeta_privacy.statements import Statements
 
 from ._version import __version__
@@ -28,28 +28,23 @@ from .algorithms.glm.softmax import softmax
 from .datasets.codebook import Codebook
 from .datasets.records import SiteRecords
 from .documents import write_documents
-from .errors import ModelRefused, SettingError
+from .errors import ModelRefused, ResumeRefused, SettingError
 from .federation.accounts import Spent
-from .federation.approximate import CkksDecryptor
-from .federation.decryptor import LocalDecryptor
 from .federation.identities import (
     Credentials,
-    credentials_in_memory,
-    entropy_of,
-    own_identity,
-    read_allow_list,
-    write_allow_list,
 )
 from .federation.model import model_digest
 from .federation.simulation import LocalSite, RoundReport, Simulation
 from .federation.statements import accountant_terms
-from .federation.storage import GroupCommit, claim_folder, refuse_taken
+from .federation.storage import claim_folder, refuse_taken
 from .files import RunFolder, decryptor_beside, server_beside, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
+from .parties import credentials_of, decryptor_of, local_sites
 from .performance import Performance
 from .plan import Plan
-from .registration import Registered, check_names, check_one_site_each, prepare_tasks
+from .registration import check_names, check_one_site_each, prepare_tasks
+from .resuming import Keeper, go_on, read_past, reopened, replaying
 from .schedule import Schedule, make_schedule
 
 if TYPE_CHECKING:
@@ -139,6 +134,7 @@ def federate(
     appendix: Sequence[str] = (),
     statements: Statements | None = None,
     performance: Performance | None = None,
+    resume: bool = False,
 ) -> Run:
     """Run the plan over the sites, each one holding its own records.
 
@@ -156,9 +152,19 @@ def federate(
         appendix: lines of tables that the pilot reads, for config.toml.
         statements: what the operator says for the disclosure documents; what is missing there is a named gap.
         performance: how the sites compute their gradients; changes neither the plan nor any guarantee.
+        resume: go on with the run that `out` holds, which was killed; `plan`, `sites`, `codebook` and `model` must be
+            its own. `rounds` and `metrics` of the result are then those from here on. See docs/resuming.md.
     Raises:
         UserError, PrivacyError, ProtocolError: numbered, before anything is written if the plan or data are unsound.
     """
+    if resume and out is None:
+        raise ResumeRefused("there is no folder to go on with", "federate", "pass out")
+    if resume and out is not None and plan.insecure_reproducible:
+        with replaying(Path(out)):
+            return federate(
+                plan, sites, codebook, model=model, out=out, watch=watch, pilot=pilot, derived=derived,
+                appendix=appendix, statements=statements, performance=performance,
+            )  # fmt: skip
     if not isinstance(performance, Performance | None):
         raise SettingError(
             f"performance is a {type(performance).__name__}", "federate", 'pass Performance(engine="stacked")'
@@ -186,29 +192,19 @@ def federate(
     registered = prepare_tasks(plan, sites, codebook)
     with ExitStack() as closing:
         release = closing.enter_context(held_interrupts())
-        folder = (
-            None
-            if out is None
-            else closing.enter_context(_open_folder(Path(out), pilot, plan, derived, appendix, sites))
-        )
-        disks = closing.enter_context(GroupCommit())
-        keys = _credentials(schedule, registered, folder)
-        parties = {}
-        for number, site in registered.items():
-            own = folder.sites / site.name if folder else None
-            parties[number] = LocalSite(
-                number, site.data, schedule, own, disks, credentials=keys.get(number), performance=performance
-            )
-            closing.callback(parties[number].close)
-            if own is not None:
-                site.note(own)
-        decryptor = _decryptor(schedule, keys, folder)
+        folder, past = None, None
+        if out is not None:
+            opened = reopened(Path(out)) if resume else _open_folder(Path(out), pilot, plan, derived, appendix, sites)
+            folder = closing.enter_context(opened)
+            past = read_past(folder.out, schedule) if resume else None
+        keys = credentials_of(schedule, registered, folder, made=resume)
+        parties = local_sites(schedule, registered, folder, keys, performance, closing)
+        decryptor = decryptor_of(schedule, keys, folder)
         if decryptor is not None:
             closing.callback(decryptor.close)
-        simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor)
+        simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=resume)
+        _begin(simulation, parties, folder, keys, past)
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
-        people = keys[SERVER].people if keys else None
-        simulation.server.record("run", _opening(schedule, people, simulation.cohort, simulation.server.nonce()))
         try:
             _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
         finally:
@@ -219,31 +215,24 @@ def federate(
     return run
 
 
-def _credentials(
-    schedule: Schedule, registered: Mapping[int, Registered], folder: RunFolder | None
-) -> dict[int, Credentials]:
-    """Each party's key from its own folder and the list from the run's; keys in memory without one, none unsigned."""
-    if not schedule.hiding.signed:
-        return {}
-    if folder is None:
-        return credentials_in_memory(schedule, registered)
-    homes = {number: folder.sites / site.name for number, site in registered.items()} | {SERVER: folder.server}
-    if schedule.split:
-        homes[DECRYPTOR] = folder.decryptor
-    keys = {party: own_identity(home, entropy_of(schedule, party)) for party, home in homes.items()}
-    sites = {number: (site.name, keys[number].public) for number, site in registered.items()}
-    second = keys[DECRYPTOR].public if schedule.split else None
-    write_allow_list(folder.allow_list, keys[SERVER].public, sites, decryptor=second)
-    return {party: Credentials(key, read_allow_list(folder.allow_list, registered)) for party, key in keys.items()}
-
-
-def _decryptor(
-    schedule: Schedule, keys: Mapping[int, Credentials], folder: RunFolder | None
-) -> LocalDecryptor | CkksDecryptor | None:
-    """The second server, in a plan that has one."""
-    if schedule.split:
-        return LocalDecryptor(schedule, keys[DECRYPTOR], None if folder is None else folder.decryptor)
-    return CkksDecryptor(schedule) if schedule.decrypted else None
+def _begin(
+    simulation: Simulation,
+    parties: Mapping[int, LocalSite],
+    folder: RunFolder | None,
+    keys: Mapping[int, Credentials],
+    past: list[Line] | None,
+) -> None:
+    """The first line of a run, or of what follows its `past`."""
+    server, schedule = simulation.server, simulation.schedule
+    keeper = None if folder is None else Keeper(server, folder.server, keys.get(SERVER))
+    server.on_stated = keeper
+    if past is not None and folder is not None and keeper is not None:
+        go_on(server, parties, past, folder, credentials=keys, keeper=keeper, at=_now(schedule.plan))
+        return
+    people = keys[SERVER].people if keys else None
+    server.record("run", _opening(schedule, people, simulation.cohort, server.nonce()))
+    if keeper is not None:
+        keeper.run = server.ledger_head
 
 
 def _open_folder(
@@ -310,10 +299,10 @@ def _loop(
         raise
     finally:
         run.excluded = {names[site]: why for site, why in server.excluded.items()}
+        if folder is not None:  # before the last line: once that is there, the run has ended and nothing is missing
+            write_model(folder.out / "model.safetensors", run.theta, tuple(f.name for f in run.codebook.features))
         _finish(run, simulation)
         keep()
-        if folder is not None:
-            write_model(folder.out / "model.safetensors", run.theta, tuple(f.name for f in run.codebook.features))
 
 
 def _finish(run: Run, simulation: Simulation) -> None:

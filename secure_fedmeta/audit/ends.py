@@ -31,8 +31,9 @@ _ROUND = {
 _END = {
     "stopped", "model", "excluded", "guarantee", "delta", "epsilon", "accountant", "second_accountant", "at",
 }
+_RESUME = {"interrupted", "finished", "model", "at"}
 # fmt: on
-_FIELDS = {"run": _RUN, "round": _ROUND, "end": _END}
+_FIELDS = {"run": _RUN, "round": _ROUND, "resume": _RESUME, "end": _END}
 _VIEWS = {"server", "release", "local", "member"}
 
 

@@ -35,8 +35,9 @@ def run_pilot(
     out: Path,
     form: Format,
     operator: Path | None = None,
+    resume: bool = False,
 ) -> None:
-    """Plan, run, compare, report."""
+    """Plan, run (or go on with a killed run), compare, report."""
     start = time.perf_counter()
     console = console_for(form)
     console.print(f"[bold]secure-fedmeta {__version__}[/] · pilot [bold]{pilot.name}[/]")
@@ -53,12 +54,12 @@ def run_pilot(
     from ..federation.storage import refuse_taken
     from ..files import server_beside, sites_beside
 
-    for folder in (out, sites_beside(out), server_beside(out)):
+    for folder in () if resume else (out, sites_beside(out), server_beside(out)):
         refuse_taken(folder)
     study = pilot.study_of(plan)
     with RoundLog(console, schedule, pilot.live) as log:
         try:
-            outcome = study.execute(out=out, on_round=log.add, statements=statements)
+            outcome = study.execute(out=out, on_round=log.add, statements=statements, resume=resume)
         except KeyboardInterrupt:
             console.print(f"stopped; {escape(str(out))}/ledger.jsonl holds the executed rounds and what they cost")
             raise

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml", help="A pilot's name, or a TOML file.")],
+    what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml|RUN", help="A pilot's name, or a TOML file.")],
     rounds: Annotated[int | None, typer.Option(help="Planned rounds. [80]")] = None,
     epsilon: Annotated[str | None, typer.Option(help='Budget against the server; "none" adds no noise. [3]')] = None,
     delta: Annotated[float | None, typer.Option(help="Below 1/N. [0.001]")] = None,
@@ -73,6 +73,9 @@ def run(
     confirm_ranges: Annotated[
         bool, typer.Option("--confirm-ranges", help="Own table: I have read the ranges, and they are public.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder RUN, which was killed.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="New folder for the run's files. [runs/hospital-N]")] = None,
     form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
 ) -> None:
@@ -100,6 +103,9 @@ def run(
         "insecure_reproducible": insecure_reproducible,
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if resume:
+        _resume(what, settings, out=out, form=form, operator=operator)
+        return
     if (crowd := population_settings(what)) is not None:
         from .population import run_wearables
 
@@ -118,6 +124,25 @@ def run(
         form=form,
         operator=operator,
     )
+
+
+def _resume(what: str, given: Mapping[str, Any], *, out: Path | None, form: Format, operator: Path | None) -> None:
+    """Go on with a killed run by its own config.toml: nothing about it may change."""
+    folder = Path(what)
+    if given or out is not None:
+        changed = "--out" if out is not None else f"--{min(given).replace('_', '-')}"
+        raise UsageError(f"{changed} would make it another run", "secure-fedmeta run --resume", "leave it out")
+    if not (folder / "config.toml").is_file():
+        raise UsageError("there is no run to go on with", what, "name the folder of a run, with its config.toml")
+    config = str(folder / "config.toml")
+    if population_settings(config) is not None:
+        raise UsageError(
+            "the pilot's population runs go on through the API alone", what, "see docs/population.md, or run it again"
+        )
+    from .pilots import run_pilot
+
+    pilot, settings = pilot_of(config, {}, confirmed=True)
+    run_pilot(pilot, settings, where=config, out=folder, form=form, operator=operator, resume=True)
 
 
 def as_epsilon(given: str | None) -> object:

@@ -48,6 +48,11 @@ class Conduct:
         self.findings: list[str] = []
         self._told: set[int] = set()
 
+    def restore(self, excluded: Mapping[int, str]) -> None:
+        """Go on with those that the ledger says are excluded; what they did is not weighed again."""
+        self.excluded.update(excluded)
+        self._told.update(excluded)
+
     def take_findings(self) -> tuple[str, ...]:
         """The sentences since the last call."""
         taken, self.findings = tuple(self.findings), []

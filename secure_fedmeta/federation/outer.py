@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,6 +72,18 @@ class OuterOptimizer:
             self._tail = self._tail + self.theta
             self._tail_count += 1
         return self.theta
+
+    def state(self) -> tuple[dict[str, Float], tuple[int, int]]:
+        """All that the next step depends on: four arrays (d,), and the counts of steps and of iterates in the tail."""
+        arrays = {"theta": self.theta, "first": self._first, "second": self._second, "tail": self._tail}
+        return {name: array.copy() for name, array in arrays.items()}, (self._steps, self._tail_count)
+
+    def restore(self, arrays: Mapping[str, Float], counts: tuple[int, int]) -> None:
+        """Go on from what `state` gave."""
+        self.theta, self._first, self._second, self._tail = (
+            arrays[name].copy() for name in ("theta", "first", "second", "tail")
+        )
+        self._steps, self._tail_count = counts
 
     @property
     def released(self) -> Float:

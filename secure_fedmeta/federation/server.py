@@ -82,7 +82,7 @@ class Server:
         self.conduct = Conduct(schedule.hiding, None if credentials is None else credentials.people)
         self._credentials = credentials
         self._chain = LedgerChain()
-        self._heads: list[str] = []  # the newest ones but the very newest, which the next line names anyway
+        self.recent_heads: list[str] = []  # the newest ones but the very newest, which the next line names anyway
         self._lines = bytearray()
         self._entropy = entropy
         self._session: ServerSide | None = None
@@ -99,12 +99,15 @@ class Server:
         self._advertised: set[int] = set()
         self._mask_set: tuple[int, ...] = ()
         self._answers: dict[int, frozenset[int]] = {}  # holder -> dealers whose shares it gave
-
-    # -- ledger ------------------------------------------------------------------------------------
+        # Called with each round's statement before anybody is shown it: makes the state after it durable.
+        self.on_stated: Callable[[Statement], None] | None = None
 
     def record(self, kind: str, body: dict[str, Json]) -> None:
         """Append a line to the ledger of the run, signed if the server has a key."""
-        self._append(self._chain.state(kind, self.round, "server", body))
+        statement = self._chain.state(kind, self.round, "server", body)
+        if kind == "round" and self.on_stated is not None:
+            self.on_stated(statement)
+        self._append(statement)
 
     def _append(self, statement: Statement, countersigned: tuple[tuple[int, bytes], ...] = ()) -> None:
         if self._chain.head == statement.head:  # an interrupt may come here twice
@@ -113,9 +116,18 @@ class Server:
         if self._credentials is not None:
             sigs.insert(0, ("server", self._credentials.identity.sign(statement.signed_bytes).hex()))
         line = statement.sealed(sigs)
-        self._heads = [*self._heads, self._chain.head][-RECENT_HEADS:]
+        self.recent_heads = [*self.recent_heads, self._chain.head][-RECENT_HEADS:]
         self._chain.take(statement)
         self._lines += line
+
+    def follow(self, statement: Statement, again: tuple[tuple[int, bytes], ...] | None = None) -> None:
+        """Go on after a line that the ledger holds already; or that it lacks, and that is signed `again`."""
+        if again is not None:
+            self._append(statement, again)
+        else:
+            self.recent_heads = [*self.recent_heads, self._chain.head][-RECENT_HEADS:]
+            self._chain.take(statement)
+        self.round = self._booked = int(str(statement.entry["round"]))
 
     def ledger_lines(self) -> bytes:
         """Lines made since the last call, whole; the shell appends them to the file."""
@@ -135,8 +147,6 @@ class Server:
     def excluded(self) -> dict[int, str]:
         """Sites that are asked no more, and why."""
         return self.conduct.excluded
-
-    # -- rounds ------------------------------------------------------------------------------------
 
     def announce(self, proposal: bytes | None = None) -> Step:
         """Open the next round: M0 to every member, or to the decryptor first, of whom `proposal` is."""
@@ -378,9 +388,11 @@ class Server:
             clip_norm=self._clip_norm,
         )
         body = round_body(
-            schedule, facts, books=self.accounts.books(), views=spent.as_views(), heads=tuple(self._heads)
+            schedule, facts, books=self.accounts.books(), views=spent.as_views(), heads=tuple(self.recent_heads)
         )
         statement = self._chain.state("round", self.round, "server", body)
         closed = RoundClosed(self.round, len(self.cohort), survivors, spent, aborted, norm, findings)
+        if self.on_stated is not None:
+            self.on_stated(statement)
         self._pending = statement, closed
         return statement

@@ -130,6 +130,11 @@ class LocalSite:
         """Wipe the open round."""
         self.client.abort()
 
+    @property
+    def kept(self) -> SiteStorage | None:
+        """Its own files, if it has a folder."""
+        return self._stored
+
     def close(self) -> None:
         """Wipe the open round and close the files."""
         self.client.abort()
@@ -155,6 +160,7 @@ class Simulation:
         parties: by client id, strictly positive integers.
         credentials: the server's; signed rounds need them.
         decryptor: the second server, of a plan that has one.
+        resumed: the parties go on with a run; whoever restores the server compares their charges with its books.
     """
 
     def __init__(
@@ -164,6 +170,7 @@ class Simulation:
         *,
         credentials: Credentials | None = None,
         decryptor: LocalDecryptor | CkksDecryptor | None = None,
+        resumed: bool = False,
     ) -> None:
         if schedule.decrypted != (decryptor is not None):
             raise RunError(
@@ -173,7 +180,7 @@ class Simulation:
         self.schedule = schedule
         self.cohort = tuple(sorted(parties))
         self._parties = dict(parties)
-        if schedule.scale is not None:
+        if schedule.scale is not None and not resumed:
             # The server's books start empty: with a site that has spent before, the printed epsilon would forget it.
             nothing_spent = schedule.limit * (1 - 2.0**-40)
             used = [site for site, party in self._parties.items() if not party.affords(nothing_spent)]

@@ -21,6 +21,7 @@ from ..schedule import Schedule
 UNITS = 2**40
 MOST_FINDINGS = 100  # a round of liars must not make a line that nobody can be shown
 RECENT_HEADS = 8
+CRASHED = "the process ended in this round"  # `aborted` of the round that a resumed run found open
 COMMITMENT_BYTES = 16
 
 

@@ -126,9 +126,14 @@ class PersonStudy:
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def execute(
-        self, *, out: Path | None, on_round: OnRound | None = None, statements: Statements | None = None
+        self,
+        *,
+        out: Path | None,
+        on_round: OnRound | None = None,
+        statements: Statements | None = None,
+        resume: bool = False,
     ) -> Outcome:
-        """Run all rounds; `on_round` sees each report with its metrics."""
+        """Run all rounds, or with `resume` those that a killed run in `out` has left; `on_round` sees each report."""
         from ..run import federate
 
         def watch(report: Any, theta: Float) -> dict[str, float]:
@@ -148,6 +153,7 @@ class PersonStudy:
             derived=self.pilot.derived(self.plan),
             appendix=self.pilot.appendix(out),
             statements=statements or Statements.from_table(self.pilot.statements),
+            resume=resume,
         )
         return Outcome(self.pilot, run)
 

@@ -50,9 +50,14 @@ class Study(Protocol):
     """Data and evaluation of one plan. Loads torch and scikit-learn; made after the plan has been shown."""
 
     def execute(
-        self, *, out: Path | None, on_round: OnRound | None = None, statements: Statements | None = None
+        self,
+        *,
+        out: Path | None,
+        on_round: OnRound | None = None,
+        statements: Statements | None = None,
+        resume: bool = False,
     ) -> Outcome:
-        """Run all rounds; `on_round` sees each report with its metrics."""
+        """Run all rounds, or with `resume` those that a killed run in `out` has left; `on_round` sees each report."""
 
     def compare(self, theta: NDArray[np.float64], name: str) -> list[Row]:
         """The model beside honest baselines, none of which is private."""
