@@ -29,9 +29,15 @@ ENVELOPE = "secure-fedmeta/run/1"
 
 
 def run_hospital(
-    settings: Mapping[str, Any], *, where: str, out: Path, form: Format, operator: Path | None = None
+    settings: Mapping[str, Any],
+    *,
+    where: str,
+    out: Path,
+    form: Format,
+    operator: Path | None = None,
+    resume: bool = False,
 ) -> None:
-    """Plan, run, compare, report."""
+    """Plan, run or go on, compare, report."""
     start = time.perf_counter()
     console = Console(stderr=form is Format.JSON, highlight=False)
     if not console.is_terminal:
@@ -49,14 +55,14 @@ def run_hospital(
     from ..federation.storage import refuse_taken
     from ..files import server_beside, sites_beside
 
-    for folder in (out, sites_beside(out), server_beside(out)):
+    for folder in () if resume else (out, sites_beside(out), server_beside(out)):
         refuse_taken(folder)
     from ..pilots.hospital import HospitalPilot
 
     pilot = HospitalPilot(plan)
     with RoundLog(console, schedule) as log:
         try:
-            result = pilot.execute(out=out, on_round=log.add, statements=statements)
+            result = pilot.execute(out=out, on_round=log.add, statements=statements, resume=resume)
         except KeyboardInterrupt:
             console.print(f"stopped; {escape(str(out))}/ledger.jsonl holds the executed rounds and what they cost")
             raise

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml", help="hospital, or a TOML file.")],
+    what: Annotated[str, typer.Argument(metavar="PILOT|FILE.toml|RUN_FOLDER", help="hospital, or a TOML file.")],
     rounds: Annotated[int | None, typer.Option(help="Planned rounds. [80]")] = None,
     epsilon: Annotated[str | None, typer.Option(help='Budget against the server; "none" adds no noise. [3]')] = None,
     delta: Annotated[float | None, typer.Option(help="Below 1/N. [0.001]")] = None,
@@ -60,6 +60,7 @@ def run(
     operator: Annotated[
         Path | None, typer.Option(help="TOML with what only you can state: curators, intended_use, region, ...")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run: give its folder.")] = False,
     out: Annotated[Path | None, typer.Option(help="New folder for the run's files. [runs/hospital-N]")] = None,
     form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
 ) -> None:
@@ -87,10 +88,16 @@ def run(
         "insecure_reproducible": insecure_reproducible,
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if resume:
+        if settings or out is not None:
+            raise UsageError("a run goes on with its own settings, in its own folder", "--resume", "leave them out")
+        out, what = Path(what), str(Path(what) / "config.toml")
     pilot, base = _source(what)
     from .hospital import run_hospital
 
-    run_hospital(base | settings, where=what, out=out or _fresh_folder(pilot), form=form, operator=operator)
+    run_hospital(
+        base | settings, where=what, out=out or _fresh_folder(pilot), form=form, operator=operator, resume=resume
+    )
 
 
 def _epsilon(given: str | None) -> object:

@@ -141,8 +141,9 @@ class HospitalPilot:
         out: Path | None,
         on_round: Callable[[Any, dict[str, float]], None] | None = None,
         statements: Statements | None = None,
+        resume: bool = False,
     ) -> HospitalResult:
-        """Run all rounds; `on_round` sees each report with its metrics."""
+        """Run all rounds, or those that are left; `on_round` sees each report with its metrics."""
         from ..run import federate
 
         def watch(report: Any, theta: NDArray[np.float64]) -> dict[str, float]:
@@ -161,6 +162,7 @@ class HospitalPilot:
             pilot="hospital",
             derived=derived,
             statements=statements or Statements.from_table(STATEMENTS),
+            resume=resume,
         )
         return HospitalResult(run)
 
