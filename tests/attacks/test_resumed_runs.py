@@ -51,13 +51,18 @@ def test_a_ledger_cut_short_is_refused_or_restored_to_the_last_line(stopped, lef
         played(stopped, resume=True)
 
 
-def test_sites_that_sign_nothing_still_have_their_charges(tmp_path, monkeypatch):
+@pytest.mark.parametrize("strength", ["malicious", "semi-honest"])
+def test_a_ledger_put_back_with_the_servers_folder_is_behind_its_sites(tmp_path, monkeypatch, strength):
     out = tmp_path / "run"
-    dying(monkeypatch, out, 4, between, strength="semi-honest")
-    shutil.rmtree(server_beside(out))
-    cut(out, 2)
-    with pytest.raises(LedgerBehind, match="SFM-144: round 3 was begun, and the ledger ends with round 1"):
-        played(out, resume=True, strength="semi-honest")
+    dying(monkeypatch, out, 2, between, strength=strength)
+    for folder in (out, server_beside(out)):
+        shutil.copytree(folder, folder.with_name(folder.name + "-old"))
+    played(out, resume=True, strength=strength)
+    for folder in (out, server_beside(out)):
+        shutil.rmtree(folder)
+        folder.with_name(folder.name + "-old").rename(folder)
+    with pytest.raises(LedgerBehind, match="SFM-144"):
+        played(out, resume=True, strength=strength)
 
 
 def test_an_edited_or_foreign_state_is_refused(stopped, tmp_path, monkeypatch):
