@@ -84,7 +84,7 @@ bench-peers: $(V)/.dev
 	for scheme in mask rlwe32 rlwe64 bfv; do $(V)/bin/python benchmarks/homomorphic.py --scheme $$scheme --peer; done
 
 notebooks: $(V)/.dev
-	$(V)/bin/python -m pytest -q tests/notebooks
+	$(V)/bin/python tools/notebooks.py check
 
 wheel-check: $(V)/.dev
 	rm -rf dist .wheelvenv && $(V)/bin/python -m build -q --wheel

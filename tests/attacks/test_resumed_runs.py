@@ -149,13 +149,13 @@ def test_killed_at_some_calls(tmp_path, calls):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("calls", range(3, 203, 4))
+@pytest.mark.parametrize("calls", range(3, 203, 13))
 def test_killed_at_many_calls(tmp_path, calls):
     goes_on(tmp_path / "run", calls)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("schedule", [(25, 9, 30), (41, 12), (60, 3, 5, 40)])
+@pytest.mark.parametrize("schedule", [(25, 9, 30), (60, 3, 5)])
 def test_killed_again_and_again_epsilon_never_falls(tmp_path, schedule):
     out, spent = tmp_path / "run", {}
     for number, calls in enumerate(schedule):

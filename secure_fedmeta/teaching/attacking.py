@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of notebook 12: attack your model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .verdicts import Verdict, judge, judge_function
+
+
+def check_1(bound: Any) -> Verdict:
+    """`bound(epsilon, delta, alarms)`: most hits of any membership attack at so many false alarms."""
+    cases = [(1.0, 1e-5, 0.01), (3.0, 1e-3, 0.01), (8.0, 1e-5, 0.05)]
+    return judge_function(
+        bound,
+        cases,
+        right=lambda e, d, a: min(1.0, math.exp(e) * a + d, 1 - math.exp(-e) * (1 - d - a)),
+        says="The first line is the definition; the second is the definition for the complement.",
+        hints=[
+            (
+                lambda e, d, a: min(1.0, math.exp(e) * a + d),
+                "True, and not all: the definition also holds for the complement, 1 - hits >= e^-eps (1 - delta - alarms).",
+            ),
+            (lambda e, d, a: math.exp(e) * a + d, "A rate is never above 1."),
+            (lambda e, d, a: min(1.0, e * a + d), "e to the power epsilon, not epsilon itself."),
+        ],
+        otherwise="min(1, e^eps alarms + delta, 1 - e^-eps (1 - delta - alarms)).",
+    )
+
+
+def check_2(meaning: Any) -> Verdict:
+    """A lower bound of 0.4 was found where 3 is claimed. What follows: "claim wrong", "claim right" or "not refuted"?"""
+    return judge(
+        str(meaning).strip().lower(),
+        right=lambda a: "not" in a,
+        says="An attack can only refute. A weak attack finds little whatever the truth is.",
+        hints=[
+            (lambda a: "wrong" in a, "0.4 is below 3: the two agree."),
+            (lambda a: "right" in a, "A weak attack finds little whatever the truth is: it confirms nothing."),
+            (lambda a: "private" in a, "Low scores of one attack prove no privacy."),
+        ],
+        otherwise='Answer "claim wrong", "claim right" or "not refuted".',
+    )
+
+
+def check_3(canary: Any) -> Verdict:
+    """The best canary for a clipped sum: "typical", "long and alone" or "random"?"""
+    return judge(
+        str(canary).strip().lower(),
+        right=lambda a: "long" in a or "alone" in a,
+        says="As long as the clip allows, in a direction that nobody else uses: there the noise alone stands against it.",
+        hints=[
+            (
+                lambda a: "typical" in a,
+                "A typical row hides among others like it. The worst case is what a guarantee is about.",
+            ),
+            (
+                lambda a: "random" in a,
+                "Better than typical. But random directions of short rows are weaker than clipped ones.",
+            ),
+            (lambda a: "short" in a, "The noise is made for rows as long as the clip: a short one drowns in it."),
+        ],
+        otherwise="Which row moves the sum most, and where does nobody else's row point?",
+    )
