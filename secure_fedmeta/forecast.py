@@ -89,7 +89,7 @@ def forecast(
     each = median(full[1:] or full)
     seconds = max(full[0], brief[0]) + (plan.rounds - 1) * each
     return Forecast(
-        _planned(plan, schedule),
+        planned_epsilon(plan, schedule),
         schedule.epsilon(plan.rounds * schedule.floor_shift) if schedule.private else None,
         schedule.scale,
         bytes_sent,
@@ -106,7 +106,7 @@ def _bytes_of_round(number: int, sent: Sequence[int]) -> float:
     return sent[-1] + growth * (min(number, RECENT_HEADS) - len(sent))
 
 
-def _planned(plan: Plan, schedule: Schedule) -> dict[str, float] | None:
+def planned_epsilon(plan: Plan, schedule: Schedule) -> dict[str, float] | None:
     """Epsilon per view after all rounds with the planned survivors: the books of such a run."""
     if not schedule.private:
         return None

@@ -4,7 +4,7 @@
 A source is `notebooks/source/NAME.py` in the percent format. A cell tagged `solution` is for teachers; students get
 the one tagged `exercise` in its place. `build` executes both and stores their text outputs (pictures are
 left to the reader's own run); `check` executes the teacher's again and compares its text with the stored one, but for
-cells tagged `noisy` (numbers may differ, their number may not) and `timing` (not compared).
+cells tagged `noisy` (numbers within a factor of two) and `timing` or `random` (not compared).
 """
 
 import logging
@@ -75,18 +75,23 @@ def differences(stored: nbformat.NotebookNode, again: nbformat.NotebookNode) -> 
     if [cell.source for cell in stored.cells] != [cell.source for cell in again.cells]:
         return ["the cells are not those of the source: build it again"]
     for old, new in zip(stored.cells, again.cells, strict=True):
-        if old.cell_type != "code" or "timing" in tags(new):
+        if old.cell_type != "code" or tags(new) & {"timing", "random"}:
             continue
         before, after = text_of(old), text_of(new)
-        if "noisy" in tags(new):
-            before, after = _without_numbers(before), _without_numbers(after)
-        if before != after:
+        if not (_close(before, after) if "noisy" in tags(new) else before == after):
             found.append(f"{old.id}: stored {before[:120]!r}, now {after[:120]!r}")
     return found
 
 
-def _without_numbers(text: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "#", re.sub(r"\b(True|False)\b", "?", text)))
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def _close(before: str, after: str) -> bool:
+    """The same words, and numbers within a factor of two of each other (or both below 0.1)."""
+    if re.sub(r"\s+", " ", _NUMBER.sub("#", before)) != re.sub(r"\s+", " ", _NUMBER.sub("#", after)):
+        return False
+    pairs = zip(map(float, _NUMBER.findall(before)), map(float, _NUMBER.findall(after)), strict=True)
+    return all(abs(a - b) <= 0.5 * max(abs(a), abs(b)) + 0.1 for a, b in pairs)
 
 
 def build(name: str, folder: Path) -> None:

@@ -92,7 +92,7 @@ masks.check_3(answer_3)
 #
 # Take one upload away and look at the "sum". Which pads are still in it?
 
-# %%
+# %% tags=["random"]
 partial = sum(int(u[0]) for i, u in done.uploads.items() if i != 3) % 2**32
 print("without client 3:", partial, "- as random as any upload; notebook 05 mends this")
 

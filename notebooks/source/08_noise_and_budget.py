@@ -21,12 +21,12 @@ step = PoissonGaussian(1.0, 32 / 4000)
 per_round = math.ceil(4000 / 32)
 one = accountant.epsilon([Repeated(step, per_round)], 1e-5).upper
 fifty = accountant.epsilon([Repeated(step, 50 * per_round)], 1e-5).upper
-print(f"epsilon of one round {one:.2f}; of fifty rounds {fifty:.2f}")
+print(f"epsilon of one round {math.ceil(100 * one) / 100}; of fifty rounds {math.ceil(100 * fifty) / 100}")
 
 # %% [markdown]
 # ## One new idea: neighbouring worlds
 #
-# A sum with and without one person, each with the same Gaussian noise. Epsilon says by how much the two heaps may differ anywhere.
+# A sum with and without one person, each with the same Gaussian noise. Epsilon says by what factor the two heaps may differ anywhere, but for a part of size delta. What the two worlds differ in is the **unit of privacy**: here one person's record.
 
 # %%
 import numpy as np

@@ -49,12 +49,12 @@ curves(honest, {"epsilon": [schedule.epsilon(rounds * schedule.shift(h)) for h i
 # %% [markdown]
 # ## Three seats in the room
 #
-# The server sees every sum. A member sees every model and knows its own noise. An outsider sees models. And if masks failed, somebody would see uploads.
+# The server sees every sum. A member sees every model and knows its own noise. An outsider sees models. And if masks failed, somebody would see uploads. Three of the numbers agree here: one site may work with the server in this plan, so its noise is taken off in every seat, and the models are made of the sums alone.
 
 # %%
-from secure_fedmeta.forecast import _planned
+from secure_fedmeta.forecast import planned_epsilon
 
-for view, epsilon in _planned(schedule.plan, schedule).items():
+for view, epsilon in planned_epsilon(schedule.plan, schedule).items():
     print(f"{view:8} {epsilon:.3f}")
 
 # %% [markdown]
@@ -94,15 +94,14 @@ joining.check_3(answer_3)
 # %% [markdown]
 # ## Break it
 #
-# Raise the number of colluders. At which number does the plan refuse, and why?
+# Raise the number of colluders, or of those who drop out. What happens to the noise, and when does the plan refuse?
 
 # %%
-for colluders in (1, 2, 3, 4, 8):
+for change in ({"colluders": 2}, {"colluders": 3}, {"colluders": 8}, {"dropout": 0.2}, {"dropout": 0.6}):
     try:
-        made = schedule_for(plan_with({"colluders": colluders}))
-        print(colluders, "colluders: noise", round(made.scale), "steps")
+        print(change, "-> noise", round(schedule_for(plan_with(change)).scale), "steps")
     except Exception as error:
-        print(colluders, "colluders:", error.what[:90])
+        print(change, "->", error.what[:80])
 
 # %% [markdown]
 # ## What this does not protect

@@ -34,7 +34,7 @@ for name, at in found.checks.items():
 #
 # Every line holds the hash of the line before; every round's line is signed by the sites, after they have recomputed it. Change one digit and the chain breaks *there*.
 
-# %% tags=["noisy"]
+# %%
 def tampered(change, name):
     folder = Path(name)
     folder.mkdir()
@@ -59,7 +59,7 @@ answer_1 = 3
 # %% tags=["check"]
 auditing.check_1(answer_1)
 
-# %% tags=["noisy"]
+# %%
 tampered(lambda lines: [*lines[:2], *lines[3:]], "a-round-left-out")
 tampered(lambda lines: lines[:-1], "no-last-line")
 
@@ -99,10 +99,15 @@ auditing.check_3(answer_3)
 # %% [markdown]
 # ## Break it
 #
-# Edit the claimed epsilon in the last line, and find which rule you broke.
+# Lower the claimed epsilon in the last line, and find which rules you broke. One of them holds even for an operator who signs the edited line anew: the claim is smaller than what the rounds come to (exit status 4, if nothing else were wrong).
 
-# %% tags=["noisy"]
-tampered(lambda lines: [*lines[:-1], lines[-1].replace(b'"server":"', b'"server":"0')], "claim-lowered")
+# %%
+import re
+
+lower = lambda line: re.sub(rb'"server":"\d', b'"server":"1', line)
+tampered(lambda lines: [*lines[:-1], lower(lines[-1])], "claim-lowered")
+for one in audit_run(Path("claim-lowered"), roster=Path("roster.toml"), heads=Path("run-sites")).findings.found:
+    print("-", one.verdict.words, "-", one.check)
 
 # %% [markdown]
 # ## What this does not protect

@@ -11,7 +11,7 @@
 #
 # An epsilon is a promise about every attack. Here are some, on the model that you trained.
 
-# %% tags=["noisy"]
+# %% tags=["random"]
 import math
 from secure_fedmeta.attacks.membership import infer_membership
 from secure_fedmeta.attacks.target import load_target
@@ -58,7 +58,7 @@ from secure_fedmeta.pilots.hospital import plan_with
 
 target = load_target("hospital")
 audit = audit_plan(target.plan)
-print(f"claimed epsilon {audit.claim:.2f} at delta 1e-5; refuted: {audit.refuted}")
+print(f"the plan's epsilon 3 at delta 1e-3 is {audit.claim:.2f} at delta 1e-5; refuted: {audit.refuted}")
 for bound in audit.bounds:
     print("at least", f"{bound.epsilon:.2f}", "by", bound.kind.name.lower())
 
@@ -89,9 +89,9 @@ attacking.check_3(answer_3)
 # %% [markdown]
 # ## Break it
 #
-# Take the noise away (`epsilon none`) and attack again.
+# Another attack: read a record out of an update. First from one bare update, then from the sum, without and with noise. Which of them would you have to weaken to make the next one succeed?
 
-# %% tags=["noisy"]
+# %% tags=["random"]
 from secure_fedmeta.attacks.inversion import invert_gradients
 
 for figure in invert_gradients(target).figures:

@@ -33,7 +33,7 @@ def check_2(meaning: Any) -> Verdict:
     """A lower bound of 0.4 was found where 3 is claimed. What follows: "claim wrong", "claim right" or "not refuted"?"""
     return judge(
         str(meaning).strip().lower(),
-        right=lambda a: "not" in a,
+        right=lambda a: a.startswith("not ref"),
         says="An attack can only refute. A weak attack finds little whatever the truth is.",
         hints=[
             (lambda a: "wrong" in a, "0.4 is below 3: the two agree."),

@@ -52,7 +52,7 @@ def check_2(epsilon: Any) -> Verdict:
             (lambda e: abs(float(e) - 0.62) < 0.02, "That is what each round reports about itself."),
             (
                 lambda e: abs(float(e) - 31) < 1.0,
-                "50 times 0.62 is an upper bound, far from tight: losses grow like the root.",
+                "50 times 0.62 holds at 50 times the delta, and is far from tight: losses grow like the root.",
             ),
             (
                 lambda e: abs(float(e) - 0.62 * math.sqrt(50)) < 0.2,

@@ -49,5 +49,5 @@ def check_3(what: Any) -> Verdict:
             (lambda a: "speed" in a, "It is slower than masks, but that costs time, not privacy."),
             (lambda a: "key" in a, "The key decides who can read; this is about the numbers that come out."),
         ],
-        otherwise="Look at the histogram.",
+        otherwise="Which of them changes the numbers that come out?",
     )

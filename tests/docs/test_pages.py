@@ -168,5 +168,5 @@ def test_the_threat_model_names_every_strength_and_aggregation():
 
 
 def test_all_notebooks_are_named():
-    named = set(re.findall(r"`notebooks/(\w+\.ipynb)`", (DOCS / "teaching.md").read_text(encoding="utf-8")))
-    assert named == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    named = set(re.findall(r"`(\d\d_\w+)`", (DOCS / "teaching.md").read_text(encoding="utf-8")))
+    assert named == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}

@@ -80,3 +80,10 @@ def test_changed_outputs_are_found():
     assert tool().differences(old, new)[0].startswith("cell-01")
     new.cells.pop()
     assert "build it again" in tool().differences(old, new)[0]
+
+
+def test_noisy_numbers_have_a_tolerance_and_words_none():
+    close = tool()._close
+    assert close("AUROC 0.99 in 3 rounds", "AUROC 0.97 in 3 rounds")
+    assert not close("AUROC 0.99", "AUROC 0.09") and not close("refuted: False", "refuted: True")
+    assert not close("1 2", "1 2 3")
