@@ -285,18 +285,30 @@ class RoundRefused(UserError):
 
 
 class LedgerBehind(UserError):
-    """A ledger that lacks, or contradicts, what the parties of its run keep themselves: an older or another copy."""
+    """A ledger that lacks, or contradicts, what the parties of its run keep themselves: an older or another copy.
+
+    Cause: The run's folder was put back to an older copy while its sites' or its server's folders were not.
+    Remedy: Restore ledger.jsonl and the server's folder from a copy that has all rounds; do not go on without them.
+    """
 
     code = "SFM-144"
 
 
 class StateDamaged(UserError):
-    """The server's state after a round: missing, damaged, edited or of another run."""
+    """The server's state after a round: missing, damaged, edited or of another run.
+
+    Cause: The server's folder was lost, edited, or belongs to another run.
+    Remedy: Restore the server's folder from a copy, or start afresh in another folder and count both runs.
+    """
 
     code = "SFM-145"
 
 
 class ResumeRefused(UserError):
-    """A folder without a run that could go on with these settings."""
+    """A folder without a run that could go on with these settings.
+
+    Cause: No run in the folder, one that has ended, one of other settings, or one killed before its first line.
+    Remedy: Give the folder and the plan of a killed run, or start afresh in another folder.
+    """
 
     code = "SFM-149"

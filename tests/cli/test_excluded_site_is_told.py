@@ -9,7 +9,7 @@ from fedmeta_crypto.messages import SealedShares
 from fedmeta_crypto.secagg.step import Outgoing
 from fedmeta_crypto.wire import MessageType, Reader, claimed_type, frame, unframe
 from fedmeta_privacy.ledger import verify
-from secure_fedmeta import run as run_module
+from secure_fedmeta import parties
 from secure_fedmeta.cli import main
 from secure_fedmeta.federation.simulation import LocalSite
 
@@ -33,7 +33,7 @@ class Liar(LocalSite):
 
 @pytest.fixture
 def told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run_module, "LocalSite", Liar)
+    monkeypatch.setattr(parties, "LocalSite", Liar)
     out = tmp_path / "run"
     assert main(["run", "hospital", "--rounds", "3", "--planned-survivors", "9", "--out", str(out)]) == 0
     return capsys.readouterr().out, out
