@@ -143,7 +143,7 @@ def goes_on(out, calls):
     assert audit.findings.verdict is Verdict.OK or audit.findings.found == few, audit.findings.found
 
 
-@pytest.mark.parametrize("calls", [20, 77])
+@pytest.mark.parametrize("calls", [20, pytest.param(77, marks=pytest.mark.long)])
 def test_killed_at_some_calls(tmp_path, calls):
     goes_on(tmp_path / "run", calls)
 
