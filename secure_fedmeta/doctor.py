@@ -186,7 +186,7 @@ def entropy(source: Callable[[int], bytes] = _kernel_bytes) -> Check:
     remedy = "repair the system's random generator before any run: every guarantee rests on it"
     try:
         first, second = source(32), source(32)
-    except (BlockingIOError, OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # a pool that is not seeded would block: an OSError too
         return Check("entropy", State.FAULT, f"the system gives no random bytes ({type(error).__name__})", remedy)
     if len(first) != 32 or first == second or len(set(first)) < 8:
         return Check("entropy", State.FAULT, "the system's random bytes repeat", remedy)
@@ -208,9 +208,10 @@ def tenseal(make_key: Callable[[], None] = _native_key) -> Check:
     """Whether TenSEAL loads in its child process, within its limits, and makes a key of the right form there."""
     try:
         make_key()
-    except Exception as error:  # noqa: BLE001 - whatever a native library does is a line here
+    except Exception as error:  # noqa: BLE001 - whatever a native library does is a line here, and the next is looked at
+        said = (str(error).splitlines() or [""])[0] or type(error).__name__  # a MemoryError has no words
         remedy = "aggregation mask, rlwe32 and rlwe64 work without it; else install tenseal again, or free memory"
-        return Check("tenseal process", State.FAULT, str(error).splitlines()[0][:200], remedy)
+        return Check("tenseal process", State.FAULT, said[:200], remedy)
     return Check("tenseal process", State.OK, "loads, and makes a key")
 
 

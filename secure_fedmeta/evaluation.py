@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secure_fedmeta.algorithms.glm.logistic import sigmoid
 from secure_fedmeta.datasets.records import RecordsError
 
 Float = NDArray[np.float64]
@@ -113,7 +114,7 @@ def predict(theta: Float, rows: Float) -> Float:
     >>> predict(np.array([1000.0]), np.array([[1.0], [0.0], [-1.0]])).tolist()
     [1.0, 0.5, 0.0]
     """
-    return _sigmoid(rows @ theta)
+    return sigmoid(rows @ theta)
 
 
 def adapt(
@@ -154,7 +155,7 @@ def calibrate(
     log_slope = offset = 0.0
     for _ in range(50):
         scaled = float(np.exp(log_slope)) * logits
-        p = _sigmoid(scaled + offset)
+        p = sigmoid(scaled + offset)
         weight = p * (1.0 - p)
         gradient = np.array(
             [
@@ -186,7 +187,7 @@ def score_sites(parameters: Sequence[Float], sites: Sequence[EncodedSite]) -> Si
         auroc.append(float(roc_auc_score(site.test_labels, logits)) if both else None)
         slope, offset = calibrate(site.rows @ theta, site.labels)
         for values, z in ((brier, logits), (calibrated, slope * logits + offset)):
-            values.append(float(brier_score_loss(site.test_labels, _sigmoid(z), pos_label=1.0, labels=[0.0, 1.0])))
+            values.append(float(brier_score_loss(site.test_labels, sigmoid(z), pos_label=1.0, labels=[0.0, 1.0])))
     return SiteScores(tuple(auroc), tuple(brier), tuple(calibrated))
 
 
@@ -243,8 +244,3 @@ def mean_auroc(theta: Float, sites: Sequence[EncodedSite]) -> float:
 
 def _split(site: EncodedSite, few: NDArray[np.intp], rest: NDArray[np.intp]) -> EncodedSite:
     return EncodedSite(site.name, site.rows[few], site.labels[few], site.rows[rest], site.labels[rest])
-
-
-def _sigmoid(logits: Float) -> Float:
-    probabilities: Float = 0.5 * (1.0 + np.tanh(0.5 * logits))
-    return probabilities

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -73,7 +73,7 @@ class Plan(BaseModel):
             try:
                 super().__init__(**settings)
             except ValidationError as error:
-                raise _setting_error(error, "settings") from None
+                raise setting_error(error, "settings", Plan.model_fields) from None
 
     epsilon: Annotated[Annotated[float, Field(gt=0, le=100)] | None, BeforeValidator(_none_word)] = 3.0
     delta: float = Field(1e-3, gt=0, lt=1)
@@ -214,11 +214,12 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     return pilot, content
 
 
-def _setting_error(error: ValidationError, where: str) -> SettingError:
+def setting_error(error: ValidationError, where: str, known: Iterable[str]) -> SettingError:
+    """The first thing that is wrong with settings, in the house's words; `known` are the names that there are."""
     first = error.errors(include_url=False)[0]
     name = ".".join(str(part) for part in first["loc"]) or "?"
     if first["type"] == "extra_forbidden":
-        return SettingError(f"unknown setting {name!r}", where, f"use one of: {', '.join(sorted(Plan.model_fields))}")
+        return SettingError(f"unknown setting {name!r}", where, f"use one of: {', '.join(sorted(known))}")
     shown = repr(first.get("input"))
     return SettingError(
         f"{name} = {shown[:60]} is not accepted: {first['msg']}",

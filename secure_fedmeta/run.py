@@ -30,9 +30,7 @@ from .datasets.records import SiteRecords
 from .documents import write_documents
 from .errors import ModelRefused, ResumeRefused, SettingError
 from .federation.accounts import Spent
-from .federation.identities import (
-    Credentials,
-)
+from .federation.identities import Credentials
 from .federation.model import model_digest
 from .federation.simulation import LocalSite, RoundReport, Simulation
 from .federation.statements import accountant_terms

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from fedmeta_privacy.statements import Statements
 
 from .. import scores
 from ..algorithms.core import tape_grad
+from ..algorithms.glm.logistic import sigmoid
 from ..algorithms.inner import GradientSteps
 from ..algorithms.planned import algorithm_of
 from ..baselines.networks import Clients, fedavg
@@ -134,28 +134,16 @@ class PersonStudy:
         resume: bool = False,
     ) -> Outcome:
         """Run all rounds, or with `resume` those that a killed run in `out` has left; `on_round` sees each report."""
-        from ..run import federate
-
-        def watch(report: Any, theta: Float) -> dict[str, float]:
-            metrics = self.watch(theta)
-            if on_round is not None:
-                on_round(report, metrics)
-            return metrics
-
-        run = federate(
+        return self.pilot.federated(
             self.plan,
             self.sites,
             self.codebook,
-            model=self.pilot.network,
+            self.watch,
             out=out,
-            watch=watch,
-            pilot=self.pilot.name,
-            derived=self.pilot.derived(self.plan),
-            appendix=self.pilot.appendix(out),
-            statements=statements or Statements.from_table(self.pilot.statements),
+            on_round=on_round,
+            statements=statements,
             resume=resume,
         )
-        return Outcome(self.pilot, run)
 
     # Beside baselines
 
@@ -217,7 +205,7 @@ class PersonStudy:
             known, logits = _pooled(own, registered)
             slope, offset = calibrate(logits, known)
             labels, z = _pooled(outs, site)
-            predicted.append(Predicted(labels, _sigmoid(z), _sigmoid(slope * z + offset)))
+            predicted.append(Predicted(labels, sigmoid(z), sigmoid(slope * z + offset)))
         return summary(predicted)
 
     def _rated(self, said: Sequence[Sequence[Float]]) -> Row:
@@ -275,8 +263,3 @@ def _whole(tasks: Sequence[Task]) -> Task:
     rows = np.concatenate([part for task in tasks for part in (task.support_rows, task.query_rows)])
     labels = np.concatenate([part for task in tasks for part in (task.support_labels, task.query_labels)])
     return Task(rows[:0], labels[:0], rows, labels)
-
-
-def _sigmoid(logits: Float) -> Float:
-    probabilities: Float = 0.5 * (1.0 + np.tanh(0.5 * logits))
-    return probabilities

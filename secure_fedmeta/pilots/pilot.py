@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..datasets.codebook import Codebook
     from ..datasets.federation import Federation
+    from ..datasets.records import SiteRecords
     from ..run import Run
 
 Row = dict[str, float | str | None]
@@ -84,7 +85,6 @@ class Pilot:
         slots: settings that follow from the number of sites.
         study: what runs and judges it.
         network: what is learned, if it is not the closed form.
-        says: what the report says about the table, beside the figures.
         data: the description of somebody's own table, for config.toml.
     """
 
@@ -108,7 +108,6 @@ class Pilot:
     study: Callable[[Pilot, Plan], Study]
     network: Callable[[], Module] | None = None
     plurals: tuple[str, str] = ("", "")
-    says: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -169,6 +168,55 @@ class Pilot:
         return make_schedule(
             plan, clients=plan.clients, dimension=dimension, codebook_hash=book.digest(), architecture=architecture
         )
+
+    def federated(
+        self,
+        plan: Plan,
+        sites: Sequence[SiteRecords],
+        codebook: Codebook,
+        score: Callable[[NDArray[np.float64]], dict[str, float]],
+        *,
+        out: Path | None,
+        on_round: OnRound | None,
+        statements: Statements | None,
+        resume: bool,
+    ) -> Outcome:
+        """Run these sites under the pilot's name; `score` judges the model after every round (simulation only).
+
+        Raises:
+            SettingError: the plan is for another number of sites, so that what was said of it beforehand is not true.
+        """
+        from fedmeta_privacy.statements import Statements
+
+        from ..run import federate
+
+        if len(sites) != plan.clients:
+            raise SettingError(
+                f"clients = {plan.clients}, and the records are of {len(sites)} member {self.sites}",
+                f"pilot {self.name}",
+                f"set clients = {len(sites)}: later {self.sites} do not count",
+            )
+
+        def watch(report: Any, theta: NDArray[np.float64]) -> dict[str, float]:
+            metrics = score(theta)
+            if on_round is not None:
+                on_round(report, metrics)
+            return metrics
+
+        run = federate(
+            plan,
+            sites,
+            codebook,
+            model=self.network,
+            out=out,
+            watch=watch,
+            pilot=self.name,
+            derived=self.derived(plan),
+            appendix=self.appendix(out),
+            statements=statements or Statements.from_table(self.statements),
+            resume=resume,
+        )
+        return Outcome(self, run)
 
     def study_of(self, plan: Plan) -> Study:
         """Load the records."""

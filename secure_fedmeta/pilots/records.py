@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from fedmeta_privacy.statements import Statements
 
 from .. import scores
+from ..algorithms.glm.logistic import sigmoid
 from ..baselines import fedavg, fine_tune, fit_alone, local_only
-from ..evaluation import EncodedSite, adapt, calibrate, mean_auroc, mean_loss, predict
+from ..evaluation import EncodedSite, adapt, calibrate, evaluate_unseen, mean_auroc, mean_loss
 from ..plan import Plan
 from .pilot import OnRound, Outcome, Pilot, Row
 
@@ -41,7 +42,7 @@ def predictions(parameters: Sequence[Float], sites: Sequence[EncodedSite]) -> li
             continue  # everybody is registered; there is nobody to judge by
         slope, offset = calibrate(site.rows @ theta, site.labels)
         logits = site.test_rows @ theta
-        made.append(Predicted(site.test_labels, _sigmoid(logits), _sigmoid(slope * logits + offset)))
+        made.append(Predicted(site.test_labels, sigmoid(logits), sigmoid(slope * logits + offset)))
     return made
 
 
@@ -108,27 +109,16 @@ class RecordStudy:
         resume: bool = False,
     ) -> Outcome:
         """Run all rounds, or with `resume` those that a killed run in `out` has left; `on_round` sees each report."""
-        from ..run import federate
-
-        def watch(report: Any, theta: Float) -> dict[str, float]:
-            metrics = self.watch(theta)
-            if on_round is not None:
-                on_round(report, metrics)
-            return metrics
-
-        run = federate(
+        return self.pilot.federated(
             self.plan,
             self.sites,
             self.codebook,
+            self.watch,
             out=out,
-            watch=watch,
-            pilot=self.pilot.name,
-            derived=self.pilot.derived(self.plan),
-            appendix=self.pilot.appendix(out),
-            statements=statements or Statements.from_table(self.pilot.statements),
+            on_round=on_round,
+            statements=statements,
             resume=resume,
         )
-        return Outcome(self.pilot, run)
 
     def compare(self, theta: Float, name: str) -> list[Row]:
         """The model beside FedAvg, FedAvg with fine-tuning, one model of all records, and each site alone."""
@@ -151,20 +141,17 @@ class RecordStudy:
         return self._row(name, own, theta, adapt if adapted else lambda shared, *_: shared)
 
     def _row(self, name: str, own: Sequence[Float], shared: Float, adapter: Adapter) -> Row:
-        few = {f"unseen_{k}": self._later(shared, k, adapter) for k in self.pilot.shots} if self.unseen else {}
+        few = self._later(shared, adapter) if self.unseen else {}
         pairs = zip(own, self.members, strict=True)
         betrayed = scores.mean_known([self._betrayed(theta, site) for theta, site in pairs if len(site.test_labels)])
         return {"name": name, **summary(predictions(own, self.members)), "members": betrayed, **few}
 
-    def _later(self, shared: Float, k: int, adapter: Adapter) -> float:
-        """Mean AUROC of later sites: adapted on k records, judged on all others; the order follows the seed."""
-        found = []
-        for place, site in enumerate(self.unseen):
-            order = np.random.default_rng([self.plan.seed, place]).permutation(len(site.labels))
-            few, rest = order[:k], order[k:]
-            theta = adapter(shared, site.rows[few], site.labels[few])
-            found.append(scores.auroc(site.labels[rest], predict(theta, site.rows[rest])))
-        return scores.mean_known(found)
+    def _later(self, shared: Float, adapter: Adapter) -> Row:
+        """Mean AUROC of later sites by number of shots; NaN where a site has no more records than that."""
+        room = min(len(site.labels) for site in self.unseen)
+        shots = [k for k in self.pilot.shots if k < room]
+        found = evaluate_unseen(shared, self.unseen, seed=self.plan.seed, shots=shots, adapter=adapter)
+        return {f"unseen_{k}": found[k].mean_auroc if k in found else math.nan for k in self.pilot.shots}
 
     def _pooled(self) -> Float:
         return fit_alone(
@@ -181,8 +168,3 @@ class RecordStudy:
             for rows, labels in ((site.rows, site.labels), (site.test_rows, site.test_labels))
         ]
         return scores.membership_auc(*losses)
-
-
-def _sigmoid(logits: Float) -> Float:
-    probabilities: Float = 0.5 * (1.0 + np.tanh(0.5 * logits))
-    return probabilities

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import SettingError
+from ..plan import setting_error
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -71,15 +72,7 @@ class WearablesPlan(BaseModel):
         try:
             return cls(**given)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = ".".join(str(part) for part in first["loc"]) or "?"
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(sorted(cls.model_fields))
-                raise SettingError(
-                    f"unknown setting {name!r} of pilot wearables", where, f"use one of: {known}"
-                ) from None
-            what = f"{name} = {repr(first.get('input'))[:60]} is not accepted: {first['msg']}"
-            raise SettingError(what, f"{where}, {name}", "give a value in the stated range") from None
+            raise setting_error(error, where, cls.model_fields) from None
 
 
 def network() -> Module:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from fedmeta_privacy.journal import Witness
 from fedmeta_privacy.ledger import Json, canonical
 
 from ..errors import CheckpointDamaged
+from ..federation.storage import replace_durably
 
 NAME, FORMAT = "checkpoint.json", "secure-fedmeta-population/1"
 _LARGEST_JSON, _LARGEST_TENSORS = 1 << 16, 1 << 34
@@ -78,8 +78,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         "releases": checkpoint.releases,
     }
     sealed = dict(body) | {"sha256": hashlib.sha256(canonical(body)).hexdigest()}
-    _replace(folder / state, content)
-    _replace(folder / NAME, json.dumps(sealed, indent=1, sort_keys=True).encode() + b"\n")
+    replace_durably(folder / state, content)
+    replace_durably(folder / NAME, json.dumps(sealed, indent=1, sort_keys=True).encode() + b"\n")
     for old in folder.glob("state-*.safetensors"):
         if old.name != state:
             old.unlink(missing_ok=True)
@@ -158,19 +158,3 @@ def _read(path: Path, size: int, limit: int) -> bytes:
 
 def _damaged(path: Path, why: str) -> CheckpointDamaged:
     return CheckpointDamaged(why, str(path), "restore it from a copy; the journal says what was spent")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place, whole and on the disk, or not at all."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -33,7 +33,6 @@ def keep_scores(folder: Path, outcome: Outcome) -> None:
         "live": {"key": pilot.live.key, "title": pilot.live.title},
         "columns": [{"key": one.key, "title": one.title, "low_is_good": one.low_is_good} for one in pilot.columns],
         "rows": [{key: _finite(value) for key, value in row.items()} for row in outcome.table],
-        "says": list(pilot.says),
     }
     (folder / SCORES).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -166,3 +166,10 @@ def test_a_file_system_without_modes(tmp_path, monkeypatch):
     real = os.fstat
     monkeypatch.setattr(machine.os, "fstat", lambda number: os.stat_result((0o100777, *real(number)[1:])))
     found(machine.folder(tmp_path, space=lambda place: 1 << 40), "fault", "others may read")
+
+
+def test_a_fault_without_words_is_named_by_its_kind():
+    def exhausted():
+        raise MemoryError
+
+    found(doctor.tenseal(exhausted), "fault", "MemoryError")

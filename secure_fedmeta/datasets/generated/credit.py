@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from secure_fedmeta.datasets.codebook import Codebook, Feature
 from secure_fedmeta.datasets.federation import Federation, Member
+from secure_fedmeta.datasets.generated.counts import check_counts
 from secure_fedmeta.datasets.records import RecordsError, SiteRecords
 from secure_fedmeta.datasets.table import TableError
 
@@ -75,13 +76,7 @@ def load_banks(*, seed: int, members: int = 16, later: int = 2) -> Federation:
     >>> held.members[0].registered.features.shape[1]
     14
     """
-    if seed < 0 or members < 2 or later < 0 or members + later > 200:
-        raise RecordsError(
-            "SFM-137",
-            "these banks cannot be made",
-            f"seed {seed}, {members} members, {later} later",
-            "use a seed >= 0 and 2 to 200 banks",
-        )
+    check_counts("banks", seed=seed, members=members, later=later)
     rng = np.random.default_rng([seed, members, later, 0xC4ED17])
     count = members + later
     sizes = np.rint(SMALLEST * (LARGEST / SMALLEST) ** np.linspace(0, 1, count)).astype(int)

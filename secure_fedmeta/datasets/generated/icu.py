@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from secure_fedmeta.datasets.codebook import Codebook, Feature
 from secure_fedmeta.datasets.federation import Federation, Member
-from secure_fedmeta.datasets.records import RecordsError, SiteRecords
+from secure_fedmeta.datasets.generated.counts import check_counts
+from secure_fedmeta.datasets.records import SiteRecords
 
 Float = NDArray[np.float64]
 
@@ -70,13 +71,7 @@ def load_icus(*, seed: int, members: int = 10, later: int = 2) -> Federation:
     >>> site.features.shape[1], len(set(site.ids)) < len(site), held.generated
     (12, True, True)
     """
-    if seed < 0 or members < 2 or later < 0 or members + later > 200:
-        raise RecordsError(
-            "SFM-137",
-            "these units cannot be made",
-            f"seed {seed}, {members} members, {later} later",
-            "use a seed >= 0 and 2 to 200 units",
-        )
+    check_counts("units", seed=seed, members=members, later=later)
     rng = np.random.default_rng([seed, members, later, 0x1C0])
     count = members + later
     sizes = np.rint(np.linspace(SMALLEST, LARGEST, count)).astype(int)[rng.permutation(count)]

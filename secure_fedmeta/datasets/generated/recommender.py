@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from secure_fedmeta.datasets.codebook import Codebook, Feature
 from secure_fedmeta.datasets.federation import Federation, Member
+from secure_fedmeta.datasets.generated.counts import check_counts
 from secure_fedmeta.datasets.records import RecordsError, SiteRecords
 from secure_fedmeta.datasets.table import TableError
 
@@ -64,13 +65,7 @@ def load_ratings(*, seed: int, members: int = 12, later: int = 2) -> Federation:
     >>> held.members[0].registered.features.shape[1], float(abs(held.members[0].registered.labels).max())
     (19, 1.0)
     """
-    if seed < 0 or members < 2 or later < 0 or members + later > 200:
-        raise RecordsError(
-            "SFM-137",
-            "these services cannot be made",
-            f"seed {seed}, {members} members, {later} later",
-            "use a seed >= 0 and 2 to 200 services",
-        )
+    check_counts("services", seed=seed, members=members, later=later)
     rng = np.random.default_rng([seed, members, later, 0x4EC])
     genres = np.zeros((_ITEMS, len(GENRES)))
     for item in genres:
