@@ -53,6 +53,7 @@ def compare(
 
     Example: secure-fedmeta compare runs/hospital-1 runs/hospital-2
     """
+    from ..guarantee import show
     from ..report import write_comparison
     from ..report.compared import comparable, settings_that_differ
     from ..report.facts import Facts
@@ -65,15 +66,15 @@ def compare(
     if form is Format.JSON:
         body = {
             "page": str(page),
-            "epsilon": [dict(facts.record.epsilon) for facts in both],
+            "epsilon": [dict(facts.epsilon) for facts in both],
             "settings": [{"name": n, "first": a, "second": b} for n, a, b in settings_that_differ(*both)],
             "not_comparable": comparable(*both),
         }
         typer.echo(envelope("compare", body))
         return
     for facts in both:
-        server = facts.record.epsilon.get("server")
-        shown = "none" if server is None else f"{server:.6g}"
+        server = facts.epsilon.get("server")
+        shown = "none" if server is None else show(server)
         typer.echo(f"{facts.folder}: epsilon {shown} for the server, {len(facts.numbers)} rounds, pilot {facts.pilot}")
     for line in comparable(*both):
         typer.echo(f"note: {line}")

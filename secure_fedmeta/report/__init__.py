@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedmeta_privacy.errors import PrivacyError
+
 from .._version import __version__
+from ..errors import FileError, UserError
 from .facts import SCORES, Facts
 
 if TYPE_CHECKING:
@@ -46,7 +50,9 @@ def write_report(folder: Path) -> Path:
     from .page import report_content
 
     path = folder / "report.html"
-    path.write_text(render("report.html.j2", report_content(Facts.of(folder))), encoding="utf-8")
+    with _of_a_run(folder):
+        page = render("report.html.j2", report_content(Facts.of(folder)))
+    path.write_text(page, encoding="utf-8")
     return path
 
 
@@ -58,9 +64,33 @@ def write_comparison(first: Path, second: Path, path: Path) -> Path:
     """
     from .compared import comparison_content
 
-    content = comparison_content(Facts.of(first), Facts.of(second))
-    path.write_text(render("compare.html.j2", content), encoding="utf-8")
+    with _of_a_run(first, second):
+        page = render("compare.html.j2", comparison_content(Facts.of(first), Facts.of(second)))
+    path.write_text(page, encoding="utf-8")
     return path
+
+
+@contextmanager
+def _of_a_run(*folders: Path) -> Iterator[None]:
+    """Files of the right names with something else in them are refused: a folder may be anybody's."""
+    from jinja2 import UndefinedError
+
+    try:
+        yield
+    except (UserError, PrivacyError):
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        UndefinedError,
+    ) as error:
+        what = f"a file is not in the form that a run leaves ({type(error).__name__})"
+        remedy = "audit the run; get the folder again, or remove what can be made again: scores.json, disclosure.json"
+        raise FileError(what, ", ".join(map(str, folders)), remedy) from None
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:

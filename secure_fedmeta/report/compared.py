@@ -29,10 +29,7 @@ def comparison_content(first: Facts, second: Facts) -> dict[str, Any]:
         "rows": [
             (name, facts.scores["rows"][0]) for name, facts in zip(names, both, strict=True) if facts.scores.get("rows")
         ],
-        "guarantees": [
-            (name, facts.record.guarantee or "broken off before its guarantee was written")
-            for name, facts in zip(names, both, strict=True)
-        ],
+        "guarantees": [(name, facts.guarantee) for name, facts in zip(names, both, strict=True)],
     }
 
 
@@ -55,7 +52,9 @@ def settings_that_differ(first: Facts, second: Facts) -> list[tuple[str, str, st
 
 def comparable(first: Facts, second: Facts) -> list[str]:
     """Why the two epsilons must not be set side by side, in sentences; empty if they may."""
-    why = []
+    why = [
+        f"{facts.folder.name} contradicts itself: {line}." for facts in (first, second) for line in facts.contradictions
+    ]
     a, b = first.record, second.record
     if (a.unit, a.adjacency) != (b.unit, b.adjacency):
         why.append(
@@ -94,12 +93,12 @@ def _card(name: str, facts: Facts) -> dict[str, Any]:
 
 
 def _epsilon(facts: Facts, view: str) -> str:
-    value = facts.record.epsilon.get(view)
+    value = facts.epsilon.get(view)
     return "none" if value is None else show(value)
 
 
 def _stated(both: tuple[Facts, Facts], view: str) -> bool:
-    return any(view in facts.record.epsilon for facts in both)
+    return any(view in facts.epsilon for facts in both)
 
 
 def _said(value: object) -> str:
@@ -130,7 +129,7 @@ def _plots(first: Facts, second: Facts, names: tuple[str, str]) -> list[Plot]:
             alt = f"{shown} per round of both runs: {ends} at the end."
             plots.append(lines(shown, x, drawn, alt=alt, note="simulation only", floor_span=span))
     spent = {
-        name: ([each.epsilon.get("server") for each in facts.record.rounds], colour)
+        name: ([each.get("server") for each in facts.curves], colour)
         for name, facts, colour in ((names[0], first, BLUE), (names[1], second, ORANGE))
         if facts.record.private
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +21,15 @@ from fedmeta_privacy.run_record import RunRecord
 from ..audit.signatures import body_of
 from ..audit.terms import schedule_of
 from ..errors import FileError
-from ..federation.accounts import Accounts
+from ..federation.accounts import Accounts, Spent
+from ..guarantee import guarantee_sentence
 from ..plan import read_toml
 from ..schedule import Schedule
 
 MOST_BYTES = 1 << 28
 SCORES = "scores.json"
+MOST_REPLAYED = 100  # lines whose epsilon a page works out anew, evenly, the last among them; an audit does them all
+_SLACK = 1e-9  # of an epsilon: what two machines may round otherwise
 
 
 @dataclass(frozen=True)
@@ -108,17 +112,70 @@ class Facts:
 
     @cached_property
     def accounts(self) -> Accounts:
-        """The server's books, kept anew from who took part."""
+        """The server's books after the last round, kept anew from who took part."""
+        return self._replayed[0]
+
+    @cached_property
+    def curves(self) -> list[dict[str, float | None]]:
+        """Per executed round and view the larger of what its line states and what the rounds so far come to."""
+        return [
+            _larger(each.epsilon, spent) if spent is not None and self.record.private else dict(each.epsilon)
+            for each, spent in zip(self.record.rounds, self._replayed[1], strict=True)
+        ]
+
+    @cached_property
+    def recomputed(self) -> Spent | None:
+        """What the rounds come to by who took part in them; None without a guarantee or a round."""
+        return self._replayed[1][-1] if self.rounds else None
+
+    @cached_property
+    def epsilon(self) -> dict[str, float | None]:
+        """Per view the larger of what the ledger states and what its rounds come to: a page never shows less."""
+        if self.recomputed is None or not self.record.private:
+            return dict(self.record.epsilon)
+        return _larger(self.record.epsilon, self.recomputed)
+
+    @cached_property
+    def contradictions(self) -> list[str]:
+        """Where the ledger states less than its own rounds come to, or another guarantee; empty for an honest one."""
+        if self.recomputed is None:
+            return []
+        found = []
+        lines = [(f"round {each.number}", each.epsilon) for each in self.record.rounds]
+        spent = self._replayed[1]
+        if self.end:
+            lines, spent = [*lines, ("the closing line", self.record.epsilon)], [*spent, self.recomputed]
+        for (where, stated), come_to in zip(lines, spent, strict=True):
+            for view, value in come_to.as_views().items() if come_to is not None else ():
+                said = stated.get(view)
+                if said is not None and said < value * (1 - _SLACK):
+                    found.append(f"{where} states epsilon {said:.6g} for the view {view}, where {value:.6g} follows")
+        if self.end and self.record.guarantee != guarantee_sentence(self.schedule, self.recomputed):
+            found.append("the guarantee in words is not the one that follows from the rounds")
+        return found
+
+    @cached_property
+    def _replayed(self) -> tuple[Accounts, list[Spent | None]]:
         cohort = tuple(self.rounds[0]["cohort"]) if self.rounds else ()
         books = Accounts(self.schedule, cohort)
-        for body in self.rounds:
+        spent: list[Spent | None] = []
+        step = math.ceil(len(self.rounds) / MOST_REPLAYED)
+        for left, body in zip(reversed(range(len(self.rounds))), self.rounds, strict=True):
             books.record(
                 uploaded=frozenset(body["asked"]),
                 survivors=frozenset(body["survivors"]),
                 lowered=frozenset(body["answered"]),
                 votes=body["votes"],
             )
-        return books
+            spent.append(books.spent() if self.schedule.private and left % step == 0 else None)
+        return books, spent
+
+    @cached_property
+    def guarantee(self) -> str:
+        """In words: worked out anew where the run has ended, so that nobody's text is repeated unseen."""
+        if not self.end:
+            return "The run was broken off before its guarantee was written: see the ledger."
+        return self.record.guarantee if self.recomputed is None else guarantee_sentence(self.schedule, self.recomputed)
 
     def named(self, site: int) -> str:
         """A site for people."""
@@ -146,6 +203,12 @@ class Facts:
     def numbers(self) -> list[int]:
         """Of the executed rounds."""
         return [each.number for each in self.record.rounds]
+
+
+def _larger(stated: Mapping[str, float | None], come_to: Spent) -> dict[str, float | None]:
+    views = come_to.as_views()
+    names = [*views, *(view for view in stated if view not in views)]
+    return {view: max(views[view], stated.get(view) or 0.0) if view in views else None for view in names}
 
 
 def _read(path: Path) -> bytes:

@@ -5,7 +5,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from fedmeta_privacy.disclosed_text import NOT_COVERED, UNITS, actors_of
+from fedmeta_privacy.errors import DisclosureRefused
+from fedmeta_privacy.label import plain_label
+from fedmeta_privacy.run_record import RunRecord
+from fedmeta_privacy.statements import Statements
+from fedmeta_privacy.view_numbers import view_numbers
 
 from ..federation.approximate import error_in_steps
 from ..guarantee import downgrade_line, encryption_line, rounding_line, show, worst_case_lines
@@ -20,12 +28,15 @@ VIEWS = {
     "release": "outsiders",
     "local": "someone who saw each upload",
 }
+MOST_LISTED = 50  # of sites and rounds: a page stays a page
 _PERSONS = {"record": "one person's record", "task": "one person with all rows", "client": "one whole site"}
 
 
 def report_content(facts: Facts) -> dict[str, Any]:
     """All values of `report.html.j2`."""
-    record, schedule, scores = facts.record, facts.schedule, facts.scores
+    schedule, scores = facts.schedule, facts.scores
+    record = replace(facts.record, epsilon=facts.epsilon)
+    views = {view: view_numbers(record, view) for view in VIEWS}
     private = record.private
     opened = [each for each in record.rounds if not each.aborted]
     return {
@@ -41,15 +52,17 @@ def report_content(facts: Facts) -> dict[str, Any]:
         "record": record,
         "private": private,
         "unit": _PERSONS[schedule.plan.unit],
-        "views": view_rows(facts),
+        "views": view_rows(views),
         "spent": {view: _shown(record.epsilon.get(view)) for view in VIEWS},
         "second": show(record.second[1]) if record.second else None,
-        "guarantee": record.guarantee or "The run was broken off before its guarantee was written: see the ledger.",
+        "guarantee": facts.guarantee,
+        "contradictions": facts.contradictions[:MOST_LISTED],
         "beside": worst_case_lines(schedule, facts.accounts) if facts.rounds else [],
-        "label": facts.disclosure.get("label", {}).get("plain", ""),
-        "protected": facts.disclosure.get("protected", {}),
-        "actors": facts.disclosure.get("deployment", {}).get("actors", []),
-        "gaps": facts.disclosure.get("gaps", []),
+        "label": _label(record, views["server"], str((scores.get("person") or ["person"])[0])),
+        "unit_in_words": UNITS[schedule.plan.unit],
+        "not_covered": NOT_COVERED,
+        "actors": actors_of(record),
+        "gaps": len(facts.disclosure.get("gaps", [])),
         "evidence": evidence_line(facts),
         "verification": verification(facts),
         "hiding": schedule.hiding,
@@ -63,9 +76,10 @@ def report_content(facts: Facts) -> dict[str, Any]:
             f"round {number}: {text}"
             for number, body in zip(facts.numbers, facts.rounds, strict=True)
             for text in body.get("findings", ())
-        ][:100],
-        "absences": facts.absences,
-        "aborted": [(each.number, each.aborted) for each in record.rounds if each.aborted][:50],
+        ][:MOST_LISTED],
+        "absences": facts.absences[:MOST_LISTED],
+        "absent": len(facts.absences),
+        "aborted": [(each.number, each.aborted) for each in record.rounds if each.aborted][:MOST_LISTED],
         "sums": len(opened),
         "uploads": sum(each.survivors for each in opened),
         "fewest": min((each.survivors for each in opened), default=0),
@@ -89,25 +103,32 @@ def live_of(facts: Facts) -> tuple[str, str]:
     return (others[0], others[0]) if others else ("", "")
 
 
-def view_rows(facts: Facts) -> list[dict[str, str]]:
+def view_rows(views: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     """Epsilon by view in every form: who, what is seen, epsilon, mu, what a membership attacker can reach."""
-    views = facts.disclosure.get("guarantee", {}).get("views", {})
     rows = []
-    for view, who in VIEWS.items():
-        stated = views.get(view) if isinstance(views, Mapping) else None
-        stated = stated if isinstance(stated, Mapping) else {}
-        bound = stated.get("detection_at_1_percent_false_alarms")
+    for view, numbers in views.items():
+        bound = numbers.get("detection_at_1_percent_false_alarms")
+        epsilon = numbers["epsilon"]
         rows.append(
             {
-                "view": view,
-                "who": who,
-                "sees": str(stated.get("sees", "")),
-                "epsilon": _shown(facts.record.epsilon.get(view)),
-                "mu": _up(stated.get("gdp_mu")),
-                "hits": _percent(bound.get("bound") if isinstance(bound, Mapping) else None),
+                "who": VIEWS[view],
+                "sees": str(numbers["sees"]),
+                "epsilon": "none" if epsilon == "none" else show(epsilon),
+                "mu": _up(numbers.get("gdp_mu")),
+                "hits": _percent(bound["bound"] if isinstance(bound, Mapping) else None),
             }
         )
     return rows
+
+
+def _label(record: RunRecord, server: Mapping[str, Any], person: str) -> str:
+    """In plain words, from the ledger: a sentence in a file beside it is not repeated."""
+    try:
+        said = Statements.from_table({"person": person})
+    except DisclosureRefused:
+        said = Statements()
+    bound = server.get("detection_at_1_percent_false_alarms")
+    return plain_label(record, said, bound["bound"] if record.private and isinstance(bound, Mapping) else None)
 
 
 def evidence_line(facts: Facts) -> str:

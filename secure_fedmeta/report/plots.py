@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .facts import Facts
 
@@ -21,6 +21,7 @@ _COLOURS = {
     "#000000": "var(--text)",
     "#cccccc": "var(--line)",
 }
+MOST_POINTS = 300
 Series = Mapping[str, tuple[Sequence[float | None], str]]
 
 
@@ -91,8 +92,7 @@ def round_plots(facts: Facts, live: tuple[str, str]) -> list[Plot]:
 def _epsilons(facts: Facts, rounds: Sequence[int]) -> Plot:
     names = {"server": ("server", BLUE), "release": ("published models", GREEN), "local": ("each upload", ORANGE)}
     views: dict[str, tuple[list[float | None], str]] = {
-        label: ([each.epsilon.get(view) for each in facts.record.rounds], colour)
-        for view, (label, colour) in names.items()
+        label: ([each.get(view) for each in facts.curves], colour) for view, (label, colour) in names.items()
     }
     ends = ", ".join(f"{name} {values[-1]:.2f}" for name, (values, _) in views.items() if values[-1] is not None)
     budget = facts.record.planned_epsilon
@@ -128,7 +128,10 @@ def lines(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with mpl.rc_context({"svg.hashsalt": "secure-fedmeta", "svg.fonttype": "none", "font.family": "sans-serif"}):
+    x, series = _thinned(x, series)
+    look: Any = {"svg.hashsalt": "secure-fedmeta", "svg.fonttype": "none", "font.family": "sans-serif"}
+    look["text.parse_math"] = False  # a name from a file is no formula
+    with mpl.rc_context(look):
         figure = Figure(figsize=(4.6, 2.6), layout="constrained", facecolor="none")
         axes = figure.subplots()
         axes.set_facecolor("none")
@@ -148,6 +151,17 @@ def lines(
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return Plot(title, alt, _inline(buffer.getvalue()))
+
+
+def _thinned(x: Sequence[int], series: Series) -> tuple[Sequence[int], Series]:
+    """At most `MOST_POINTS` of them, evenly, the last one among them: a long run's page stays small."""
+    if len(x) <= MOST_POINTS:
+        return x, series
+    step = math.ceil(len(x) / MOST_POINTS)
+    kept = sorted({*range(0, len(x), step), len(x) - 1})
+    return [x[i] for i in kept], {
+        name: ([values[i] for i in kept if i < len(values)], colour) for name, (values, colour) in series.items()
+    }
 
 
 def _span(axes: object, floor_span: float | None, from_zero: bool) -> None:
