@@ -31,13 +31,15 @@ FILES = {
 
 
 def toml_value(value: object) -> str:
-    """Strings, numbers, booleans and lists of them: JSON's spelling is TOML's too.
+    """Strings, numbers, booleans and lists of them: JSON's spelling is TOML's too, but for two things.
+
+    TOML wants U+007F escaped, and has no pairs of surrogates: what is not ASCII stands as it is.
 
     Example:
         >>> toml_value("a"), toml_value(True), toml_value((1.5, 2))
         ('"a"', 'true', '[1.5, 2]')
     """
-    return json.dumps(value, ensure_ascii=True)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write_config(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .datasets.own import FEWEST_PERSONS, GIVES_AWAY
+from .datasets.own import FEWEST_PERSONS, GIVES_AWAY, folder_name
 from .datasets.table import Table, is_missing, number_of
 from .errors import FileError, UsageError
 from .files import toml_value
@@ -263,7 +263,7 @@ def _head(name: str, shape: _Shape, epsilon: float) -> list[str]:
     settings["delta"] = 10.0 ** math.floor(math.log10(1 / (10 * slots)))
     what = f"a person's rows together ({shape.longest} at most)" if shape.repeat else "one person, with one row"
     return [
-        f"# Pilot {name}. The unit of privacy is {what}.",
+        f"# Pilot {folder_name(name)}. The unit of privacy is {what}.",
         "# Before the run: secure-fedmeta check pilot.toml, and plan. Then: secure-fedmeta run pilot.toml",
         'pilot = "table"',
         "# delta is far below one over the registered slots; slots are public upper bounds, not counts.",

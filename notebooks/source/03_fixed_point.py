@@ -14,6 +14,7 @@
 # %%
 import numpy as np
 from fedmeta_privacy.encoding import IntegerEncoding
+from fedmeta_privacy.errors import EncodingOverflow
 from secure_fedmeta.teaching import fixed_point
 
 encoding = IntegerEncoding(step=2.0**-10, dimension=5, modulus_bits=32)
@@ -76,8 +77,8 @@ fixed_point.check_2(answer_2)
 # %%
 try:
     small.check_room(parties=10, largest_coordinate=60.0, noise_reach=0)
-except Exception as error:
-    print(type(error).__name__, "-", error.what)
+except EncodingOverflow as error:
+    print(error.code, "-", error.what)
 
 # %% [markdown]
 # **Exercise 3.** Noise is added after rounding. What must have room: `"values"`, `"noise"` or `"both"`?
@@ -101,7 +102,7 @@ for bits in (32, 24, 16, 12):
     try:
         IntegerEncoding(2.0**-10, 5, bits).check_room(parties=10, largest_coordinate=1.0, noise_reach=5000)
         print(bits, "bits: room enough")
-    except Exception as error:
+    except EncodingOverflow as error:
         print(bits, "bits:", error.what)
 
 # %% [markdown]

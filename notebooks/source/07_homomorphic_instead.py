@@ -13,6 +13,7 @@
 
 # %%
 from secure_fedmeta.aggregation import WORDS, ring_bits, scheme_of, trust_of
+from secure_fedmeta.errors import AggregationRefused
 from secure_fedmeta.teaching import encrypting
 
 for word in WORDS:
@@ -119,7 +120,7 @@ encrypting.check_3(answer_3)
 # %%
 try:
     scheme_of("rlwe32", clients=500, bits=22, dimension=1000)
-except Exception as error:
+except AggregationRefused as error:
     print(error.code, error.what)
 
 # %% [markdown]

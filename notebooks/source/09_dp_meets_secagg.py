@@ -12,6 +12,7 @@
 # Each site adds a *share* of the noise. In the sum there is enough; in a single upload there is not. So epsilon depends on **who looks**.
 
 # %%
+from fedmeta_privacy.errors import PrivacyError
 from secure_fedmeta.pilots.hospital import plan_with, schedule_for
 from secure_fedmeta.teaching import joining
 
@@ -100,7 +101,7 @@ joining.check_3(answer_3)
 for change in ({"colluders": 2}, {"colluders": 3}, {"colluders": 8}, {"dropout": 0.2}, {"dropout": 0.6}):
     try:
         print(change, "-> noise", round(schedule_for(plan_with(change)).scale), "steps")
-    except Exception as error:
+    except PrivacyError as error:
         print(change, "->", error.what[:80])
 
 # %% [markdown]

@@ -38,7 +38,7 @@ class Column:
     in all of them.
 
     Raises:
-        TableError: neither or both of ranges and values, or values that repeat.
+        TableError: neither or both of ranges and values, values that repeat, or anything of another kind.
 
     Example:
         >>> [f.name for f in Column("ward", values=("A", "B")).features()]
@@ -55,7 +55,15 @@ class Column:
     origin: str = ""
 
     def __post_init__(self) -> None:
-        where = f"feature {self.column!r}"
+        where = f"feature {self.column!r}"[:80]
+        _check_kind(where, str, column=self.column, transform=self.transform, unit=self.unit, origin=self.origin)
+        for name, value in {"low": self.low, "high": self.high, "missing": self.missing}.items():
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300
+            ):
+                raise TableError(f"{name} is not a number", where, "state a number, without quotes")
+        if not isinstance(self.values, list | tuple):
+            raise TableError("values is not a list", where, 'list them: values = ["a", "b"]')
         object.__setattr__(self, "values", tuple(self.values))
         ranged = self.low is not None and self.high is not None
         if ranged == bool(self.values) or (self.values and (self.low, self.high) != (None, None)):
@@ -107,7 +115,7 @@ class Description:
         allow_giveaway: features that may tell the target by themselves.
 
     Raises:
-        TableError: names that repeat, or shares out of range.
+        TableError: names that repeat, shares out of range, or anything of another kind.
     """
 
     target: str
@@ -120,12 +128,20 @@ class Description:
     allow_giveaway: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        roles = {"target": self.target, "positive": self.positive, "site": self.site, "person": self.person}
+        _check_kind("data", str, **roles)
+        for name, listed in {"later": self.later, "allow_giveaway": self.allow_giveaway}.items():
+            _check_kind("data", list | tuple, **{name: listed})
+            _check_kind("data", str, **{f"{name}[{i}]": one for i, one in enumerate(listed)})
+        _check_kind("data", Column, **{f"feature[{i}]": one for i, one in enumerate(self.features)})
         names = [self.target, self.site, self.person, *(f.column for f in self.features)]
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise TableError(f"column {twice!r} has two uses", "data", "use each column once")
         if not self.features:
             raise TableError("there are no features", "data", "list at least one [[data.feature]]")
+        if isinstance(self.registered_share, bool) or not isinstance(self.registered_share, int | float):
+            raise TableError("registered_share is not a number", "data", "use for instance 0.7")
         if not 0.1 <= self.registered_share <= 0.95:
             raise TableError("registered_share is not from 0.1 to 0.95", "data", "use for instance 0.7")
 
@@ -141,7 +157,8 @@ class Description:
         try:
             features = tuple(Column(**entry) for entry in entries)
             for name in ("later", "allow_giveaway"):
-                given[name] = tuple(given.get(name, ()))
+                if isinstance(given.get(name), list):
+                    given[name] = tuple(given[name])
             return cls(features=features, **given)
         except TypeError as error:
             said = str(error).split("__init__() ")[-1]
@@ -160,6 +177,17 @@ class Description:
     def folders(self) -> dict[str, str]:
         """Later sites' names as folders are named."""
         return {site: folder_name(site) for site in self.later}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _check_kind(where: str, kind: Any, **values: object) -> None:
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            wanted = {str: "text in quotes", Column: "a Column"}.get(kind, "a list")
+            raise TableError(f"{name} is not {wanted}", where, f"state {wanted}")
 
 
 def federation_of(table: Table, described: Description, *, outside: str, key: bytes, repeat: bool) -> Federation:
@@ -320,7 +348,7 @@ def _check_persons(name: str, found: Looked, *, repeat: bool) -> None:
     if found.sites < 3:
         raise TableError(f"{found.sites} site(s)", name, "a sum hides nobody among fewer than 3 sites")
     if found.small:
-        few = ", ".join(found.small[:5])[:120]
+        few = ", ".join(map(repr, found.small[:5]))[:120]
         what = f"{len(found.small)} of {found.sites} sites have fewer than {FEWEST_PERSONS} persons: {few}"
         raise TableError(what, name, "merge them with others, or leave them out: they can still use the released model")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ MOST_BYTES = 2**31
 MOST_ROWS = 5_000_000
 MOST_COLUMNS = 2000
 LONGEST_CELL = 10_000
+LONGEST_LINE = 2**24
+_BREAKS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 """Cells that stand for nothing, in any case and with blanks around them."""
 
@@ -113,11 +116,25 @@ def read_table(path: Path) -> Table:
 
 
 def _csv(file: Any, name: str, where: str) -> Table:
-    csv.field_size_limit(LONGEST_CELL)
-    first = file.readline()
+    first = next(_lines(file, where), "")
     file.seek(0)
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(file, delimiter=delimiter)
+    before = csv.field_size_limit(LONGEST_CELL)
+    try:
+        return _rows(csv.reader(_lines(file, where), delimiter=delimiter), name, where)
+    finally:
+        csv.field_size_limit(before)  # it is the whole process's
+
+
+def _lines(file: Any, where: str) -> Iterator[str]:
+    """A file's lines; none is read that is longer than a table's can be."""
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise TableError(f"a line of {LONGEST_LINE} characters or more", where, "this is no table")
+        yield line
+
+
+def _rows(reader: Any, name: str, where: str) -> Table:
     header = [cell.strip() for cell in next(reader, [])]
     _check_names(header, where)
     cells: list[list[str]] = [[] for _ in header]
@@ -181,11 +198,26 @@ def _cell(value: object) -> str:
 def _check_names(names: Sequence[str], where: str, *, given: int | None = None) -> None:
     if not names or not all(names):
         raise TableError("a column has no name", where, "name every column in the first line")
+    if strange := [place for place, name in enumerate(names, 1) if unprintable(name)]:
+        what = f"the name of column {strange[0]} holds a character that cannot be printed"
+        raise TableError(what, where, "rename it: no line breaks, tabs or control characters")
     if len(names) > MOST_COLUMNS:
         raise TableError(f"more than {MOST_COLUMNS} columns", where, "leave columns out")
     if len(set(names)) != len(names) or (given is not None and given != len(names)):
         twice = next((name for name in names if list(names).count(name) > 1), names[0])
         raise TableError(f"two columns are named {twice[:60]!r}", where, "give each its own name")
+
+
+def unprintable(text: str) -> bool:
+    r"""Whether a text does more than stand there on a terminal or in a file of lines: breaks, controls, bidi marks.
+
+    Example:
+        >>> unprintable("au\u00a0lait"), unprintable("a\nb"), unprintable("a\x1b[2J"), unprintable("a\u202eb")
+        (False, True, True, True)
+    """
+    return any(
+        unicodedata.category(c) in _BREAKS or "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" for c in text
+    )
 
 
 def is_missing(cell: str) -> bool:

@@ -129,3 +129,12 @@ def test_the_file_s_description_is_checked(place, capsys):
         path.write_text(wrong)
         assert main(["run", "pilot/pilot.toml", "--out", "out"]) == 1
         assert said in capsys.readouterr().err and not (place / "out").exists()
+
+
+def test_names_of_any_script_and_quotes_are_written_so_that_they_are_read_again(place):
+    rows = [line.split(",") for line in (place / "mine.csv").read_text().splitlines()]
+    rows[0][HEAD.index("lactate")] = '"a ""name"" \\ \U0001f600 Größe"'
+    (place / "mine.csv").write_text("\n".join(",".join(row) for row in rows), encoding="utf-8")
+    assert main(["new", "pi\nlot", "--data", "mine.csv", *ROLES]) == 0
+    stated = tomllib.loads((place / "pi\nlot" / "pilot.toml").read_text(encoding="utf-8"))
+    assert 'a "name" \\ \U0001f600 Größe' in [f["column"] for f in stated["data"]["feature"]]

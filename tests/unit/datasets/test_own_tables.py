@@ -81,7 +81,7 @@ SPOILED = {
     "missing number": (lambda rows: rows[3].__setitem__(2, ""), "1 of 60 cells are missing, the first in row 4"),
     "text": (lambda rows: rows[3].__setitem__(2, "old"), "1 of 60 cells are no numbers, the first in row 4"),
     "unlisted": (lambda rows: rows[3].__setitem__(4, "x"), "1 cells hold a value that is not listed"),
-    "tiny site": (lambda rows: rows.__delitem__(slice(0, 17)), "1 of 3 sites have fewer than 12 persons: Clinic 0"),
+    "tiny site": (lambda rows: rows.__delitem__(slice(0, 17)), "1 of 3 sites have fewer than 12 persons: 'Clinic 0'"),
     "two sites": (lambda rows: rows.__delitem__(slice(0, 20)), "fewer than 3 sites"),
     "leak": (lambda rows: [row.__setitem__(2, str(20 + 30 * int(row[5]))) for row in rows], "'age' tells the target"),
 }
@@ -177,3 +177,52 @@ def test_labels_are_ones_where_the_target_is_positive():
     table = Table.of({"died": ["no", "yes", "no"]})
     described_ = Description("died", "yes", "b", "c", (Column("d", low=0, high=1),))
     assert labels_of(table, described_).tolist() == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": 3},
+        {"positive": 1},
+        {"site": None},
+        {"person": ["patient"]},
+        {"registered_share": "0.7"},
+        {"registered_share": True},
+        {"later": "Clinic 3"},
+        {"later": (3,)},
+        {"allow_giveaway": "age"},
+        {"features": ("age",)},
+    ],
+    ids=str,
+)
+def test_descriptions_of_another_kind(change):
+    with pytest.raises(TableError, match="SFM-150"):
+        described(**change)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"low": "0", "high": 120},
+        {"low": 0, "high": float("nan")},
+        {"low": 0, "high": 10**400},
+        {"low": False, "high": 1},
+        {"low": 0, "high": 1, "missing": "0.5"},
+        {"values": "ab"},
+        {"values": (1, 2)},
+        {"low": 0, "high": 1, "transform": None},
+        {"low": 0, "high": 1, "unit": 3},
+        {"column": 7, "low": 0, "high": 1},
+    ],
+    ids=str,
+)
+def test_columns_of_another_kind(entry):
+    with pytest.raises(TableError, match="SFM-150"):
+        Column(**{"column": "age"} | entry)
+
+
+@pytest.mark.parametrize("later", ["Clinic 3", 3, [3], {"a": 1}])
+def test_a_file_with_values_of_another_kind(later):
+    stated = {"target": "died", "positive": "1", "site": "hospital", "person": "patient", "later": later}
+    with pytest.raises(TableError, match="SFM-150"):
+        Description.from_table(stated | {"feature": [{"column": "age", "low": 0, "high": 120}]}, "pilot.toml")

@@ -1,5 +1,8 @@
 """Tables of others: every form is read alike, and what is no table is a numbered error without a cell in it."""
 
+import contextlib
+import csv
+
 import numpy as np
 import pytest
 
@@ -112,3 +115,32 @@ def test_odd_numbers_are_none(cell):
 @pytest.mark.parametrize(("cell", "gone"), [("NaN", True), ("None", True), ("?", True), ("0", False), ("no", False)])
 def test_missing_words(cell, gone):
     assert is_missing(cell) is gone
+
+
+@pytest.mark.parametrize("name", ["a\nb = 1", "a\x1b[2J", "a\x7f", "a\u202eb", "a\u2028b"], ids=ascii)
+def test_a_name_that_would_do_more_than_stand_there(tmp_path, name):
+    with pytest.raises(TableError, match="column 2 holds a character that cannot be printed") as raised:
+        Table.of({"x": [1], name: [2]})
+    assert name not in str(raised.value)
+    path = tmp_path / "t.csv"
+    path.write_text(f'x,"{name}"\n1,2\n', encoding="utf-8")
+    with pytest.raises(TableError, match="SFM-150"):
+        read_table(path)
+
+
+def test_one_endless_line_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("secure_fedmeta.datasets.table.LONGEST_LINE", 1000)
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1" * 5000)
+    with pytest.raises(TableError, match="a line of 1000 characters or more"):
+        read_table(path)
+
+
+def test_other_readers_of_the_process_keep_their_limit(tmp_path):
+    before = csv.field_size_limit()
+    path = tmp_path / "t.csv"
+    for text in ("a,b\n1,2\n", "a,b\n" + "1" * 20_000 + ",2\n"):
+        path.write_text(text)
+        with contextlib.suppress(TableError):
+            read_table(path)
+        assert csv.field_size_limit() == before
