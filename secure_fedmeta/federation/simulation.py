@@ -137,9 +137,11 @@ class LocalSite:
 
     def close(self) -> None:
         """Wipe the open round and close the files."""
-        self.client.abort()
-        if self._stored is not None:
-            self._stored.close()
+        try:
+            self.client.abort()
+        finally:
+            if self._stored is not None:
+                self._stored.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,9 +195,11 @@ class SiteStorage:
             del self._then[0]
 
     def close(self) -> None:
-        """Close the files."""
-        self.wait()
-        self._release()
+        """Close the files; their locks are let go of even if the disk takes nothing more."""
+        try:
+            self.wait()
+        finally:
+            self._release()
 
     def _release(self) -> None:
         for file in (self._journal, self._rounds, self._heads, self._seen):

@@ -149,7 +149,7 @@ def test_killed_at_some_calls(tmp_path, calls):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("calls", range(3, 203, 13))
+@pytest.mark.parametrize("calls", range(3, 203, 26))
 def test_killed_at_many_calls(tmp_path, calls):
     goes_on(tmp_path / "run", calls)
 

@@ -1,5 +1,6 @@
 """Runs in processes of their own that die by SIGKILL at a chosen write, sync, rename or truncation."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -10,7 +11,9 @@ from small_runs import arrays_plan, small_book, small_records
 
 from fedmeta_privacy.budget import GdpFilter
 from secure_fedmeta.audit import audit_run
+from secure_fedmeta.federation.server import Server
 from secure_fedmeta.federation.simulation import Simulation
+from secure_fedmeta.federation.storage import Appender
 from secure_fedmeta.federation.witness import read_heads
 from secure_fedmeta.files import server_beside, sites_beside
 from secure_fedmeta.run import federate
@@ -87,6 +90,46 @@ def dying(monkeypatch, out, at, moment, **changes):
     raise AssertionError("it did not die")
 
 
+def cut_off(monkeypatch, calls, play, *, torn=False):
+    """Whether `play` came to that write, sync, rename or truncation: there it ends, and nothing is written after it.
+
+    As a kill does for the files; cheaper than a process of its own. With `torn` half of the last write is on the disk.
+    """
+    left = calls
+
+    def counted(real):
+        def call(*given, **named):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                if torn and left == -1 and real is writes:
+                    real(given[0], given[1][: len(given[1]) // 2])
+                raise Died
+            return real(*given, **named)
+
+        return call
+
+    def unless_gone(real, instead=None):
+        return lambda *given, **named: real(*given, **named) if left >= 0 else instead
+
+    from secure_fedmeta import run as module
+
+    writes = Appender.write
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_documents", unless_gone(module.write_documents, {"label": {"plain": ""}}))
+        for place, name in ((module, "write_model"), (module, "_finish"), (Server, "abort")):
+            patch.setattr(place, name, unless_gone(getattr(place, name)))
+        for place, name in ((Appender, "write"), (Appender, "sync"), (os, "replace"), (os, "truncate")):
+            patch.setattr(place, name, counted(getattr(place, name)))
+        try:
+            play()
+        except BaseException:
+            if left >= 0:
+                raise  # not ours
+    gc.collect()  # a killed process holds no file
+    return left < 0
+
+
 def charged(out, **changes):
     """Each site's charges: {site folder's name: {round: squared shift}}."""
     limit = make_schedule(plan_of(**changes).changed(clients=4), clients=4, dimension=4).limit
@@ -105,4 +148,4 @@ def audited(out):
     return audit_run(out, roster=listed if listed.exists() else None, heads=sites_beside(out))
 
 
-__all__ = ["Died", "audited", "charged", "dying", "killed", "played", "read_heads", "server_beside"]
+__all__ = ["Died", "audited", "charged", "cut_off", "dying", "killed", "played", "read_heads", "server_beside"]
