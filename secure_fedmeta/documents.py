@@ -25,6 +25,7 @@ from fedmeta_privacy.statements import Statements
 from fedmeta_privacy.yaml_writer import to_yaml
 
 from .errors import FileError
+from .federation.storage import replace_durably
 
 MOST_STATEMENTS = 1 << 16
 _LIBRARIES = ("cryptography", "dp-accounting", "numpy", "opacus", "safetensors", "scipy", "torch")
@@ -60,7 +61,7 @@ def write_documents(out: Path, statements: Statements, *, utility: Mapping[str, 
         "MODEL_CARD.md": model_card(document).encode(),
     }
     for name, content in files.items():
-        (out / name).write_bytes(content)
+        replace_durably(out / name, content, mode=0o666)
     return document
 
 

@@ -34,7 +34,7 @@ from .federation.identities import Credentials
 from .federation.model import model_digest
 from .federation.simulation import LocalSite, RoundReport, Simulation
 from .federation.statements import accountant_terms
-from .federation.storage import claim_folder, refuse_taken
+from .federation.storage import claim_folder, is_full, refuse_taken, told_when_full
 from .files import RunFolder, decryptor_beside, server_beside, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
@@ -188,7 +188,7 @@ def federate(
         architecture=architecture,
     )
     registered = prepare_tasks(plan, sites, codebook)
-    with ExitStack() as closing:
+    with told_when_full(None if out is None else Path(out)), ExitStack() as closing:
         release = closing.enter_context(held_interrupts())
         folder, past = None, None
         if out is not None:
@@ -203,12 +203,19 @@ def federate(
         simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=resume)
         _begin(simulation, parties, folder, keys, past)
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
-        try:
-            _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
-        finally:
+
+        def document() -> None:
             if folder is not None:
                 scores = run.metrics[-1] if run.metrics else {}
                 run.label = write_documents(folder.out, statements or Statements(), utility=scores)["label"]["plain"]
+
+        try:
+            _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
+        except BaseException as error:
+            if not is_full(error):  # the books are closed
+                document()
+            raise
+        document()
     release()
     return run
 
@@ -261,13 +268,20 @@ def _loop(
     release: Callable[[], None],
     names: Mapping[int, str],
 ) -> None:
-    """All rounds, then the closing line; an interrupt closes the books first and is raised again."""
+    """All rounds, then the closing line; an interrupt closes the books first; a full disk takes none."""
     server = simulation.server
 
     def keep() -> None:
         lines = server.ledger_lines()
         if folder is not None:
             folder.ledger(lines)
+
+    def close() -> None:
+        run.excluded = {names[site]: why for site, why in server.excluded.items()}
+        if folder is not None:  # before the last line: once that is there, the run has ended and nothing is missing
+            write_model(folder.out / "model.safetensors", run.theta, tuple(f.name for f in run.codebook.features))
+        _finish(run, simulation)
+        keep()
 
     keep()
     aborted = 0
@@ -291,16 +305,14 @@ def _loop(
         if not run.stopped and server.round < run.plan.rounds:
             run.stopped = f"the budget has no room for round {server.round + 1}"
     except BaseException as error:
+        if is_full(error):
+            raise
         # Whatever happened: a round that was open has cost something, and the books must say so.
         run.stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else f"broken off: {type(error).__name__}"
         server.abort(run.stopped)
+        close()
         raise
-    finally:
-        run.excluded = {names[site]: why for site, why in server.excluded.items()}
-        if folder is not None:  # before the last line: once that is there, the run has ended and nothing is missing
-            write_model(folder.out / "model.safetensors", run.theta, tuple(f.name for f in run.codebook.features))
-        _finish(run, simulation)
-        keep()
+    close()
 
 
 def _finish(run: Run, simulation: Simulation) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from .datasets.own import FEWEST_PERSONS, GIVES_AWAY, folder_name
 from .datasets.table import Table, is_missing, number_of
 from .errors import FileError, UsageError
+from .federation.storage import replace_durably
 from .files import toml_value
 
 MOST_CATEGORIES = 20
@@ -124,7 +125,7 @@ def write_new(folder: Path, proposal: Proposal) -> Path:
             raise FileError("something is there already", str(folder), "choose another name")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "pilot.toml"
-        path.write_text(proposal.text, encoding="utf-8")
+        replace_durably(path, proposal.text.encode(), mode=0o666)
     except OSError as error:
         raise FileError(f"the system refused: {error.strerror}", str(folder), "choose a place to write to") from None
     return path

@@ -18,6 +18,7 @@ from fedmeta_privacy.ledger import decimal
 
 from ..errors import AuditRefused, FileError
 from ..federation.identities import read_allow_list
+from ..federation.storage import replace_durably
 from .chain import check_chain, read_ledger
 from .ends import check_ends
 from .heads import check_heads
@@ -92,5 +93,5 @@ def _roster(
 def write_verification(folder: Path, audit: Audit) -> Path:
     """Write `verification.json` beside the ledger: the same bytes for the same files."""
     path = folder / FILE
-    path.write_text(json.dumps(audit.to_json(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    replace_durably(path, (json.dumps(audit.to_json(), indent=1, sort_keys=True) + "\n").encode(), mode=0o666)
     return path

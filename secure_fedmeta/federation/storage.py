@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -49,10 +50,15 @@ class Appender:
                 os.close(folder)
 
     def write(self, lines: bytes) -> None:
-        """Append in one call, so that an interrupt leaves whole lines."""
-        view = memoryview(lines)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        """Append in one call, so that an interrupt leaves whole lines; what the disk does not take whole is cut off."""
+        before, view = os.fstat(self._descriptor).st_size, memoryview(lines)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, before)
+            raise
 
     def sync(self) -> None:
         """Wait for the disk."""
@@ -272,20 +278,50 @@ def write_private(path: Path, content: bytes, *, durable: bool = False) -> None:
             os.fsync(file.fileno())
 
 
-def replace_durably(path: Path, content: bytes) -> None:
-    """Put a file in place, whole and on the disk, or not at all."""
+def replace_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put a file in place, whole and on the disk, or not at all; `mode` is lowered by the umask."""
     beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     beside.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk refused to take more."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+@contextmanager
+def told_when_full(out: Path | None) -> Iterator[None]:
+    """A disk that takes no more ends the run as a kill would: what is on it stands, and can be gone on with.
+
+    Raises:
+        FileError: for an OSError of a full, broken or read-only disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if out is None or not is_full(error):
+            raise
+        what = f"the system refused to write: {error.strerror}; what is in the folder is whole, and charged"
+        raise FileError(
+            what, str(error.filename or out), f"make room, then: secure-fedmeta run {out} --resume"
+        ) from None
 
 
 def refuse_taken(out: Path) -> None:

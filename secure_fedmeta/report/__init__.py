@@ -14,6 +14,7 @@ from fedmeta_privacy.errors import PrivacyError
 
 from .._version import __version__
 from ..errors import FileError, UserError
+from ..federation.storage import replace_durably
 from .facts import SCORES, Facts
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def keep_scores(folder: Path, outcome: Outcome) -> None:
         "columns": [{"key": one.key, "title": one.title, "low_is_good": one.low_is_good} for one in pilot.columns],
         "rows": [{key: _finite(value) for key, value in row.items()} for row in outcome.table],
     }
-    (folder / SCORES).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_durably(folder / SCORES, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(), mode=0o666)
 
 
 def write_report(folder: Path) -> Path:
@@ -52,7 +53,7 @@ def write_report(folder: Path) -> Path:
     path = folder / "report.html"
     with _of_a_run(folder):
         page = render("report.html.j2", report_content(Facts.of(folder)))
-    path.write_text(page, encoding="utf-8")
+    replace_durably(path, page.encode(), mode=0o666)
     return path
 
 
@@ -66,7 +67,7 @@ def write_comparison(first: Path, second: Path, path: Path) -> Path:
 
     with _of_a_run(first, second):
         page = render("compare.html.j2", comparison_content(Facts.of(first), Facts.of(second)))
-    path.write_text(page, encoding="utf-8")
+    replace_durably(path, page.encode(), mode=0o666)
     return path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError
+from ..federation.storage import replace_durably
 from ..guarantee import show
 from ..pilots.wearables import LATER, SOURCE, TITLE, TRAINED_WINDOWS, WearablesPlan
 from ..plan import read_toml
@@ -34,7 +35,7 @@ def keep_population_scores(folder: Path, outcome: PopulationOutcome) -> None:
         "columns": [{"key": one.key, "title": one.title, "low_is_good": one.low_is_good} for one in COLUMNS],
         "rows": outcome.table,
     }
-    (folder / SCORES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    replace_durably(folder / SCORES, (json.dumps(content, indent=1) + "\n").encode(), mode=0o666)
 
 
 def write_population_report(folder: Path) -> Path:
@@ -70,7 +71,7 @@ def write_population_report(folder: Path) -> Path:
         "stored": stored_table("wearables"),
     }
     path = folder / "report.html"
-    path.write_text(render("population.html.j2", content), encoding="utf-8")
+    replace_durably(path, render("population.html.j2", content).encode(), mode=0o666)
     return path
 
 
