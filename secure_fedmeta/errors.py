@@ -212,6 +212,18 @@ class AuditRefused(UserError):
     code = "SFM-122"
 
 
+class VisitRefused(UserError):
+    """A message to a site in a process of its own that cannot be taken with what the site remembers.
+
+    Cause: A message twice, out of order or of an older state; a note of another site; a process that was killed
+    between two messages; or an aggregation that a later process cannot take up.
+    Remedy: None is needed: the site is missing from this round and takes part in the next. If it happens in every
+    round, look for a second process with the same folder.
+    """
+
+    code = "SFM-123"
+
+
 class TrainingRefused(UserError):
     """Central training or evaluation that cannot begin, or that has no finite result.
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Never
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from fedmeta_crypto import SERVER, Entropy
@@ -74,6 +76,20 @@ def own_identity(folder: Path, entropy: Entropy = os.urandom) -> Identity:
     except OSError as error:
         raise IdentityRefused(f"cannot read the key: {error.strerror}", str(path), "restore the file") from None
     return Identity(_secret(content, path))
+
+
+def sealing_key(folder: Path) -> bytes:
+    """A key (32 bytes) for what a site leaves with others and reads again itself; it follows from `identity.key`.
+
+    Raises:
+        IdentityRefused: the file is missing, or cannot be used.
+    """
+    path = folder / KEY_FILE
+    if not path.is_file():
+        raise IdentityRefused("there is no key", str(path), "enrol the site first, or restore the file")
+    own_identity(folder)  # its checks
+    secret = _secret(path.read_bytes(), path)
+    return HKDF(hashes.SHA256(), 32, salt=None, info=b"sfm-sealing/1").derive(secret)
 
 
 def _secret(content: bytes, path: Path) -> bytes:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +31,7 @@ from ..errors import FileError, ModelRefused, RemoteRefusal, StatementRefused, U
 from ..plan import Plan
 from ..schedule import Schedule, make_schedule
 from ..tasks import Task
+from .contribution import Data
 from .identities import Credentials, entropy_of, own_identity, read_allow_list
 from .simulation import LocalSite
 from .storage import write_private
@@ -91,8 +93,24 @@ def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule, *, 
     write_private(folder / "site.json", json.dumps(settings).encode())
 
 
+@dataclass(frozen=True, slots=True)
+class SiteParts:
+    """What a site is made of: its client id, records, schedule and credentials."""
+
+    number: int
+    data: Data
+    schedule: Schedule
+    credentials: Credentials | None
+
+
 def open_site(folder: Path) -> LocalSite:
-    """Make the site from its folder.
+    """Make the site from its folder; raises as `read_site`, and `FileError` if another process holds it."""
+    parts = read_site(folder)
+    return LocalSite(parts.number, parts.data, parts.schedule, folder, credentials=parts.credentials)
+
+
+def read_site(folder: Path) -> SiteParts:
+    """Read what `write_site` wrote.
 
     Raises:
         FileError: the folder does not hold a site.
@@ -113,7 +131,7 @@ def open_site(folder: Path) -> LocalSite:
         if listed is not None:
             people = read_allow_list(Path(listed), range(1, schedule.clients + 1))
             credentials = Credentials(own_identity(folder, entropy_of(schedule, me)), people)
-        return LocalSite(me, task, schedule, folder, credentials=credentials)
+        return SiteParts(me, task, schedule, credentials)
     except PrivacyError:  # a ValueError too, and numbered already: an older journal was put back, or it is damaged
         raise
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:

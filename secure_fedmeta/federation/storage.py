@@ -161,10 +161,11 @@ class SiteStorage:
         the disk before its countersignature leaves: after a restart the site still refuses a chain that forks from it.
         """
         for record in persist:
-            if record.startswith(KEPT):
+            name = self.file_of(record)
+            if name == "heads":
                 self._heads.write(record)
                 self._disks.add(self._heads)
-            elif record.startswith(b"{"):
+            elif name == "budget.jsonl":
                 self._journal.write(record)
                 if b'"type":"charge"' in record:
                     self._disks.add(self._journal)
@@ -175,6 +176,11 @@ class SiteStorage:
                 self._rounds.write(record)
                 if record[_KIND_AT] != RecordKind.ANSWERED:
                     self._disks.add(self._rounds)
+
+    @staticmethod
+    def file_of(record: bytes) -> str:
+        """The name of the file that a step's record goes to."""
+        return "heads" if record.startswith(KEPT) else "budget.jsonl" if record.startswith(b"{") else "rounds"
 
     def dispute(self, line: bytes) -> None:
         """Note a statement that was not countersigned; for people, so no disk is waited for."""
