@@ -224,6 +224,33 @@ class VisitRefused(UserError):
     code = "SFM-123"
 
 
+class SitesMissing(UserError):
+    """A run over machines of their own that cannot begin: its sites are not all there, or not as they should be.
+
+    Cause: A site's node is not connected or configured, two nodes have one site's folder or key, or a site's budget was
+    used by an earlier run.
+    Remedy: Look at the reasons in brackets; start the missing nodes; give each site its own folder and key.
+    """
+
+    code = "SFM-151"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, "server", "start each site's node with its own folder; see docs/flower.md")
+
+
+class PolicyRefused(UserError):
+    """A run that goes beyond what a site's administrator allows.
+
+    Cause: A limit in the site's own policy.toml: sites, epsilon, rounds, algorithm, strength or model.
+    Remedy: Change the plan, or have the site's administrator change the policy.
+    """
+
+    code = "SFM-124"
+
+    def __init__(self, limit: str, what: str) -> None:
+        super().__init__(f"{limit}: {what}", "policy.toml", "change the plan, or ask the site's administrator")
+
+
 class TrainingRefused(UserError):
     """Central training or evaluation that cannot begin, or that has no finite result.
 

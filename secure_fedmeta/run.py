@@ -30,6 +30,7 @@ from .datasets.records import SiteRecords
 from .documents import write_documents
 from .errors import ModelRefused, ResumeRefused, SettingError
 from .federation.accounts import Spent
+from .federation.exchange import Exchange
 from .federation.identities import Credentials
 from .federation.model import model_digest
 from .federation.simulation import LocalSite, RoundReport, Simulation
@@ -201,7 +202,7 @@ def federate(
         if decryptor is not None:
             closing.callback(decryptor.close)
         simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=resume)
-        _begin(simulation, parties, folder, keys, past)
+        begin(simulation, parties, folder, keys, past)
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
 
         def document() -> None:
@@ -210,7 +211,7 @@ def federate(
                 run.label = write_documents(folder.out, statements or Statements(), utility=scores)["label"]["plain"]
 
         try:
-            _loop(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
+            play(run, simulation, folder, watch, release, {number: site.name for number, site in registered.items()})
         except BaseException as error:
             if not is_full(error):  # the books are closed
                 document()
@@ -220,8 +221,8 @@ def federate(
     return run
 
 
-def _begin(
-    simulation: Simulation,
+def begin(
+    simulation: Simulation | Exchange,
     parties: Mapping[int, LocalSite],
     folder: RunFolder | None,
     keys: Mapping[int, Credentials],
@@ -260,9 +261,9 @@ def _open_folder(
     return RunFolder(out)
 
 
-def _loop(
+def play(
     run: Run,
-    simulation: Simulation,
+    simulation: Simulation | Exchange,
     folder: RunFolder | None,
     watch: Watcher | None,
     release: Callable[[], None],
@@ -315,7 +316,7 @@ def _loop(
     close()
 
 
-def _finish(run: Run, simulation: Simulation) -> None:
+def _finish(run: Run, simulation: Simulation | Exchange) -> None:
     accounts = simulation.server.accounts
     run.spent = accounts.spent()
     run.guarantee = guarantee_sentence(run.schedule, run.spent)

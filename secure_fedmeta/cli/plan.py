@@ -42,8 +42,9 @@ def plan(
     Example: secure-fedmeta plan hospital --epsilon 1 --rounds 40
     """
     from ..forecast import forecast
+    from ..pilots.stated import POPULATION, pilot_of
     from .pilots import console_for, plan_lines
-    from .run import POPULATION, as_epsilon, pilot_of, population_settings
+    from .run import as_epsilon, population_settings
 
     given: dict[str, Any] = {
         "rounds": rounds,

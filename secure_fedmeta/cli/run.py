@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import FileError, UsageError
-from ..pilots import NAMES as PILOTS
+from ..errors import UsageError
+from ..pilots.stated import OWN, POPULATION, pilot_of
 from .epsilon import Format
 
 if TYPE_CHECKING:
-    from ..pilots.pilot import Pilot
-
-POPULATION = "wearables"  # not a `Plan`: see pilots.wearables
-OWN = "table"  # pilots.own.NAME, which a name on the command line does not load
+    pass
 
 
 def register(app: typer.Typer) -> None:
@@ -151,42 +148,6 @@ def as_epsilon(given: str | None) -> object:
         return float(given) if given is not None else None
     except ValueError:
         return given
-
-
-def pilot_of(
-    what: str, given: Mapping[str, Any], *, data: Path | None = None, confirmed: bool = False
-) -> tuple[Pilot, dict[str, Any]]:
-    """The pilot of a name or a TOML file, and the file's settings. `given` are the command line's, which go over them.
-
-    `data` is a real file for a pilot that reads one; in a TOML file it is `file` of `[data]`, relative to that file.
-
-    Raises:
-        UsageError, FileError, SettingError: there is no such pilot or file, or the file is unsound.
-    """
-    from ..pilots import pilot_named, pilot_reading
-
-    if what in PILOTS:
-        return (pilot_named(what) if data is None else pilot_reading(what, data)), {}
-    if not what.endswith(".toml"):
-        known = ", ".join((*PILOTS, POPULATION))
-        raise UsageError(f"there is no pilot {what!r}", "secure-fedmeta", f"use one of: {known}; or a .toml file")
-    from ..plan import read_toml
-
-    name, settings = read_toml(Path(what))
-    if name == OWN:
-        from ..pilots.own import own_pilot
-
-        table = settings.pop("data", None)
-        return own_pilot(table, {**settings, **given}, Path(what), confirmed=confirmed), settings
-    if name not in PILOTS:
-        known = ", ".join((*PILOTS, POPULATION, OWN))
-        raise FileError(f"there is no pilot {name!r}", f"{what}, pilot", f"use one of: {known}")
-    stated = settings.pop("data", None)
-    if stated is not None and (not isinstance(stated, dict) or set(stated) != {"file"}):
-        raise FileError("[data] of a pilot holds one key, file", f"{what}, [data]", "correct it")
-    if data is None and stated is not None:
-        data = Path(what).parent / str(stated["file"])
-    return (pilot_named(name) if data is None else pilot_reading(name, data)), settings
 
 
 def population_settings(what: str) -> dict[str, Any] | None:

@@ -232,6 +232,35 @@ def federation_of(table: Table, described: Description, *, outside: str, key: by
     return Federation("own-table", described.codebook(), tuple(members), tuple(later), False, f"the table {table.name}")
 
 
+def records_of(
+    table: Table, described: Description, *, site: str, outside: str, key: bytes, repeat: bool
+) -> SiteRecords:
+    """One site's registered persons, where nothing but its own rows is at hand.
+
+    Args: as `federation_of`; `site` is the name in the site column.
+
+    Raises:
+        TableError: rows of another site, or what else `federation_of` refuses and one site alone can see.
+    """
+    sites, persons = ids_of(table, described.site), ids_of(table, described.person)
+    if others := sum(each != site for each in sites):
+        raise TableError(f"{others} rows are of another site", table.name, f"keep the rows of {site!r} alone")
+    found = look_at(sites, persons)
+    if found.repeated and not repeat:
+        what = f"{found.repeated} rows belong to persons who have a row already"
+        raise TableError(what, table.name, 'set unit = "task" and mode = "task-is-person", or merge a person\'s rows')
+    if found.small:
+        raise TableError(f"fewer than {FEWEST_PERSONS} persons", table.name, "join another site")
+    cells = table.column(described.target)
+    if absent := sum(is_missing(cell) for cell in cells):
+        raise TableError(f"{absent} of {len(cells)} targets are missing", table.name, "remove these rows")
+    labels = np.array([1.0 if cell == described.positive else 0.0 for cell in cells])
+    rows = read_rows(table, described, outside=outside)
+    whole = SiteRecords(folder_name(site), rows, labels, tuple(persons), rows_repeat=repeat)
+    inside = np.array([registered(one, key, described.registered_share) for one in persons])
+    return whole.take(np.flatnonzero(inside))
+
+
 def registered(person: str, key: bytes, share: float) -> bool:
     """Whether a person is registered, by a keyed hash of the id alone: nobody else's coming or going changes it.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from fedmeta_crypto import SERVER, ProtocolError, Step
@@ -60,6 +60,10 @@ class PhaseReport:
     seconds: float
     bytes_out: int
     bytes_in: int
+
+    def as_json(self) -> dict[str, object]:
+        """All fields, for a log."""
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 @dataclass(slots=True)

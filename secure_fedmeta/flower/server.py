@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server as a Flower ServerApp: it finds its sites among the nodes, then plays the run phase by phase."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flwr.app import Context, Message
+from flwr.serverapp import Grid, ServerApp
+
+from ..errors import SettingError, SitesMissing
+from ..federation.exchange import Answer, Exchange, Refused
+from . import hello
+from .letters import MESSAGE_TYPE, answered, packed
+from .places import ServerParts, read_server
+from .serving import serve
+
+_LOG = logging.getLogger("flwr.secure_fedmeta.server")
+DEADLINE, PATIENCE = 120.0, 600.0  # seconds
+_PAUSE = 0.5
+
+
+class GridPost:
+    """A post over Flower's grid; who has not answered by the deadline is late, and nobody waits for it in this round.
+
+    Args:
+        grid: Flower's.
+        nodes: node ids by client id.
+        deadline: seconds for one exchange.
+    """
+
+    def __init__(self, grid: Grid, nodes: Mapping[int, int], *, deadline: float) -> None:
+        self._grid, self._nodes, self._deadline = grid, dict(nodes), deadline
+        self._sites = {node: site for site, node in nodes.items()}
+        self._exchanges = 0
+
+    def exchange(self, letters: Mapping[int, Sequence[bytes]]) -> dict[int, Answer]:
+        """Deliver, and wait."""
+        self._exchanges += 1
+        asked = [
+            Message(packed(each), self._nodes[site], MESSAGE_TYPE, ttl=self._deadline, group_id=str(self._exchanges))
+            for site, each in sorted(letters.items())
+        ]
+        answers: dict[int, Answer] = {}
+        for reply in self._grid.send_and_receive(asked, timeout=self._deadline):
+            site = self._sites.get(reply.metadata.src_node_id)
+            if site is not None and site in letters:
+                answers[site] = answered(reply)
+        return answers
+
+
+def find_sites(grid: Grid, parts: ServerParts, *, deadline: float, patience: float) -> dict[int, int]:
+    """Node ids by client id, each proved by the site's key, once all sites of the plan are there.
+
+    Raises:
+        SitesMissing: after `patience` seconds some are missing, one is there twice, or a budget was used before.
+    """
+    start = time.monotonic()
+    people = None if parts.credentials is None else parts.credentials.people
+    found: dict[int, int] = {}
+    said: dict[int, str] = {}
+    while len(found) < parts.schedule.clients:
+        fresh = [node for node in grid.get_node_ids() if node not in said and node not in found.values()]
+        if not fresh:
+            if time.monotonic() - start > patience:
+                missing = [parts.names[site] for site in sorted(set(parts.names) - set(found))]
+                why = "; ".join(sorted(set(said.values()))[:3])
+                what = f"{len(missing)} sites did not come: {', '.join(missing[:5])}"
+                raise SitesMissing(f"{what} ({why})" if why else what)
+            time.sleep(_PAUSE)
+            continue
+        question = hello.question(os.urandom(hello.NONCE_BYTES))
+        letters = [Message(packed([question]), node, MESSAGE_TYPE, ttl=deadline) for node in fresh]
+        for reply in grid.send_and_receive(letters, timeout=deadline):
+            node, answer = reply.metadata.src_node_id, answered(reply)
+            if isinstance(answer, Refused):
+                said[node] = answer.text
+                continue
+            who = hello.read_answer(question, answer[0], parts.schedule, people) if len(answer) == 1 else None
+            if who is None:
+                said[node] = "a node proved no site of this plan"
+                continue
+            number, unspent = who
+            if number in found:
+                raise SitesMissing(f"two nodes are site {parts.names[number]}")
+            if not unspent:
+                raise SitesMissing(f"the budget of site {parts.names[number]} was used by an earlier run")
+            found[number] = node
+    return found
+
+
+def server_app() -> ServerApp:
+    """The app of the server.
+
+    Run configuration: `federation`, the folder that `secure-fedmeta new --flower` made; `out`, where the run is
+    written (relative to it); `deadline` and `patience`, seconds for one exchange and for all sites to come.
+    """
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        configured = context.run_config
+        federation = configured.get("federation")
+        if not isinstance(federation, str):
+            raise SettingError("no federation folder", "run-config", 'give federation="FOLDER"')
+        parts = read_server(Path(federation) / "server")
+        deadline = float(configured.get("deadline", DEADLINE))
+        nodes = find_sites(grid, parts, deadline=deadline, patience=float(configured.get("patience", PATIENCE)))
+        _LOG.info("%d sites are there", len(nodes))
+        post = GridPost(grid, nodes, deadline=deadline)
+        exchange = Exchange(parts.schedule, tuple(sorted(parts.names)), post, credentials=parts.credentials)
+        run = serve(parts, exchange, Path(federation) / str(configured.get("out", "runs/1")), on_round=tell)
+        _LOG.info("%s", run.guarantee)
+
+    return app
+
+
+def tell(exchange: Exchange, seconds: float) -> None:
+    """One line of JSON for each exchange of the newest round, and one for the round."""
+    for phase in exchange.phases:
+        _LOG.info("%s", json.dumps({"exchange": phase.as_json()}, sort_keys=True))
+    closed = exchange.server.closed
+    if closed is not None:
+        line = {
+            "round": closed.round,
+            "survivors": len(closed.survivors),
+            "aborted": closed.aborted,
+            "epsilon": closed.spent.server,
+            "seconds": round(seconds, 3),
+        }
+        _LOG.info("%s", json.dumps(line, sort_keys=True))
