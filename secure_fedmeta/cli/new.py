@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,13 +27,25 @@ def new(
     positive: Annotated[
         str | None, typer.Option(help="The target's value that counts as 1. [1, yes, true, ...]")
     ] = None,
-    epsilon: Annotated[float, typer.Option(help="Budget against the server.")] = 3.0,
+    epsilon: Annotated[float | None, typer.Option(help="Budget against the server. [3]")] = None,
+    flower: Annotated[bool, typer.Option("--flower", help="Write an app for Flower and the parties' folders.")] = False,
+    pilot: Annotated[str, typer.Option(help="With --flower: a pilot, or a TOML file.")] = "hospital",
+    clients: Annotated[int | None, typer.Option(help="With --flower: member sites. [the pilot's]")] = None,
+    rounds: Annotated[int | None, typer.Option(help="With --flower: planned rounds. [the pilot's]")] = None,
     form: Annotated[Format, typer.Option("--format", help="Output form.")] = Format.TEXT,
 ) -> None:
     """Look at a table where it lies and write NAME/pilot.toml, with ranges for you to confirm. The table is not copied.
 
+    With --flower: write an app that `flwr run` starts, and a folder with a key for each party (docs/flower.md).
+
     Example: secure-fedmeta new my_pilot --data mine.csv --target died --site hospital --person patient_id
+
+    Example: secure-fedmeta new my_federation --flower --pilot hospital
     """
+    if flower:
+        given = {"clients": clients, "rounds": rounds, "epsilon": epsilon}
+        _federation(Path(name), pilot, {key: value for key, value in given.items() if value is not None}, form)
+        return
     from ..datasets.table import read_table
     from ..scaffold import propose, write_new
 
@@ -54,7 +66,7 @@ def new(
         site=str(site),
         person=str(person),
         positive=positive,
-        epsilon=epsilon,
+        epsilon=3.0 if epsilon is None else epsilon,
     )
     path = write_new(folder, proposal)
     if form is Format.JSON:
@@ -67,3 +79,18 @@ def new(
     typer.echo(f"next  read the ranges in {path}, correct them, and set confirmed = true")
     typer.echo(f"      secure-fedmeta check {path}")
     typer.echo(f"      secure-fedmeta run {path}        (or: run {path} --confirm-ranges)")
+
+
+def _federation(folder: Path, what: str, given: dict[str, Any], form: Format) -> None:
+    from ..flower.scaffold import scaffold
+    from ..pilots.stated import pilot_of
+
+    pilot, base = pilot_of(what, given)
+    plan = pilot.plan_with({**base, **given, "dropout": 0.0}, where=what)
+    names = scaffold(folder, pilot, plan)
+    if form is Format.JSON:
+        typer.echo(envelope("new", {"pilot": str(folder / "pilot.toml"), "to_confirm": [], "said": names}))
+        return
+    typer.echo(f"wrote {folder}: an app, and folders with a key each for the server and {len(names)} {pilot.sites}")
+    typer.echo(f"next  flwr run {folder}/app         (simulated; needs: pip install 'flwr[simulation]')")
+    typer.echo(f"      {folder}/loopback.sh          (processes of their own, TLS, a key for each)")
