@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..datasets.own import Description, giveaways, ids_of, labels_of, look_at, read_rows
+from ..datasets.described import Description
+from ..datasets.own import giveaways, ids_of, labels_of, look_at, read_rows
 from ..datasets.table import read_table
 from ..errors import SettingError
 from ..plan import Plan

@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_crypto import Entropy, Keystream, Step
+from fedmeta_crypto import ClientSession, Entropy, Keystream, Step
 from fedmeta_crypto.errors import OutOfOrder, PlanRefused
 from fedmeta_crypto.homomorphic.split import messages
 from fedmeta_crypto.secagg.step import InputWanted, RecordShown, SurvivorsAnnounced
@@ -24,13 +25,16 @@ from ..entropy import noise_key
 from ..performance import Performance
 from ..schedule import Schedule
 from . import approximate, plain
-from .contribution import Data, check_data, contribution_of, release_of
+from .contribution import Contribution, Data, check_data, contribution_of, release_of
 from .identities import Credentials
 from .model import announced_from_bytes, model_digest
 from .sessions import ClientSide, client_side, type_of
 from .statements import COMMITMENT_BYTES
 from .surplus import own_parts
 from .witness import Head, Witness
+
+if TYPE_CHECKING:
+    from fedmeta_privacy.dp_sgd import ClippedNoisySum
 
 
 class SiteClient:
@@ -65,6 +69,7 @@ class SiteClient:
         entropy: Entropy = os.urandom,
         secrets: Entropy | None = None,
         performance: Performance | None = None,
+        lazily: bool = False,
     ) -> None:
         """Hold registered records (one task, or one a person); nothing is sent before an announcement arrives.
 
@@ -81,8 +86,12 @@ class SiteClient:
         self.budget = budget
         self._task = data
         self._performance = performance or Performance()
-        self._contribution = contribution_of(schedule, data, self._performance)
         self._schedule = schedule
+        self._contributes: Contribution | None = None
+        self._releases: ClippedNoisySum | None = None
+        self._clip_norm: float | None = None  # announced, of an adaptive rule
+        if not lazily:
+            self._ready()
         self._credentials = credentials
         self._seen_sessions = seen_sessions
         self._entropy, self._secrets = entropy, secrets
@@ -91,7 +100,7 @@ class SiteClient:
         self._session: ClientSide | None = None
         self._theta: NDArray[np.float64] | None = None
         self._public_key = b""  # the decryptor's of this round, where nothing is masked
-        self._release = release_of(schedule)
+        self.recalled: bytes | None = None  # an upload that a process before this one has sent in this very round
         # The newest round seen, charged or not: a replayed announcement is refused.
         self._last_round = max(last_round, budget.last_round)
 
@@ -182,10 +191,19 @@ class SiteClient:
             behaviour=parameters.behaviour_hash,
             model=model_digest(theta),
         )
+        self._clip_norm = clip_norm
         if clip_norm is not None:
-            self._release.set_clip_norm(clip_norm)
             self._witness.clipped_to(clip_norm)
         return session.advertise_keys() if schedule.masked else self._upload(session)
+
+    def _ready(self) -> tuple[Contribution, ClippedNoisySum]:
+        """What computes and clips; made when it is first wanted."""
+        if self._contributes is None or self._releases is None:
+            self._contributes = contribution_of(self._schedule, self._task, self._performance)
+            self._releases = release_of(self._schedule)
+        if self._clip_norm is not None:
+            self._releases.set_clip_norm(self._clip_norm)
+        return self._contributes, self._releases
 
     def _upload(self, session: ClientSide, seeds: tuple[bytes, ...] = ()) -> Step:
         """Charge the round's floor, then release: the charge is in `persist`, ahead of the upload in `send`."""
@@ -199,13 +217,19 @@ class SiteClient:
             charge = (self.budget.charge(round=session.parameters.round, shift=schedule.floor_shift),)
             key, commitment = noise_key(self._entropy)
             words = Keystream(key).words
+        recalled, self.recalled = self.recalled, None
+        if recalled is not None and isinstance(session, ClientSession):
+            self._witness.uploaded(commitment[:COMMITMENT_BYTES].hex())
+            step = session.recall_input(recalled)
+            return replace(step, persist=charge + step.persist)
+        contribution, release = self._ready()
         with self._performance.on_threads():
-            steps = self._release(self._contribution.units(theta, words), words)
+            steps = release(contribution.units(theta, words), words)
         if schedule.surplus is not None:
             own, dimension = schedule.surplus, schedule.length
             steps = steps + own_parts(own, seeds, session=session.session, dimension=dimension)
         with self._performance.on_threads():
-            steps = self._contribution.finish(steps, words)
+            steps = contribution.finish(steps, words)
         vector = schedule.encoding.to_ring(steps)
         if not schedule.masked:
             self._session = None

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmeta_privacy.dp_sgd import ClippedNoisySum
 from fedmeta_privacy.noise import DiscreteGaussian, Words
 from fedmeta_privacy.sensitivity import check_model
 from fedmeta_privacy.surplus import samplers
@@ -18,6 +17,9 @@ from ..engines import Engine
 from ..performance import Performance, site_engine
 from ..schedule import Schedule
 from ..tasks import Task, check_task, check_tasks
+
+if TYPE_CHECKING:
+    from fedmeta_privacy.dp_sgd import ClippedNoisySum
 
 Float = NDArray[np.float64]
 Data = Task | tuple[Task, ...]
@@ -89,6 +91,8 @@ def contribution_of(schedule: Schedule, data: Data, performance: Performance | N
 
 def release_of(schedule: Schedule) -> ClippedNoisySum:
     """What clips a site's rows, sums them and adds its own noise, the part of it that is never taken off again."""
+    from fedmeta_privacy.dp_sgd import ClippedNoisySum  # torch and Opacus: only for whoever uploads
+
     noise = None if schedule.scale is None else DiscreteGaussian(schedule.scale)
     if schedule.surplus is not None:
         noise = samplers(schedule.surplus.scales)[0]

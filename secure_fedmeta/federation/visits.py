@@ -27,6 +27,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from fedmeta_crypto import Entropy, Keystream
+from fedmeta_crypto.homomorphic.parcel import is_parcel
 from fedmeta_crypto.homomorphic.split.scheme import SplitScheme
 from fedmeta_crypto.secagg.step import Record
 from fedmeta_crypto.wire import MessageType
@@ -48,7 +49,7 @@ from .witness import read_heads
 SEED_BYTES = 32
 MOST_MESSAGES = 64  # of one round to one site
 MOST_BYTES = 1 << 31
-_HEAD = struct.Struct("<4sB3x2Q4Q32sI")  # magic, version, drawn before, four marks, seed, messages
+_HEAD = struct.Struct("<4sB3x2Q4Q32sI")  # magic, version, drawn before, four marks, seed, messages and the upload
 _MAGIC, _VERSION = b"sfmV", 1
 _LENGTH = struct.Struct("<Q")
 _AAD = b"sfm-visit/1"
@@ -65,12 +66,14 @@ class Note:
         seed: of the round's randomness.
         drawn: bytes of a reproducible run's two streams that were drawn before the round.
         messages: taken so far, the announcement first.
+        upload: the masked input that was sent, empty before; of an encryption it is made again, and not kept.
     """
 
     marks: tuple[int, int, int, int]
     seed: bytes
     drawn: tuple[int, int]
     messages: tuple[bytes, ...] = ()
+    upload: bytes = b""
 
     def __repr__(self) -> str:
         return f"Note({len(self.messages)} messages)"
@@ -90,7 +93,8 @@ class Note:
     def sealed(self, key: bytes) -> bytes:
         """Only the site can read it."""
         head = _HEAD.pack(_MAGIC, _VERSION, *self.drawn, *self.marks, self.seed, len(self.messages))
-        plain = b"".join((head, *(_LENGTH.pack(len(message)) + message for message in self.messages)))
+        parts = (*self.messages, self.upload)
+        plain = b"".join((head, *(_LENGTH.pack(len(part)) + part for part in parts)))
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + AESGCM(key).encrypt(nonce, plain, _AAD)
 
@@ -111,11 +115,15 @@ class Note:
         if (magic, version) != (_MAGIC, _VERSION) or count > MOST_MESSAGES:
             raise VisitRefused("the note between messages is of another release", "site", _REMEDY)
         at, messages = _HEAD.size, []
-        for _ in range(count):
+        for _ in range(count + 1):
             (length,) = _LENGTH.unpack_from(plain, at)
             at += _LENGTH.size + length
             messages.append(plain[at - length : at])
-        return cls((marks[0], marks[1], marks[2], marks[3]), seed, (masks, secrets), tuple(messages))
+        return cls((marks[0], marks[1], marks[2], marks[3]), seed, (masks, secrets), tuple(messages[:-1]), messages[-1])
+
+
+def _is_plain_upload(message: bytes) -> bool:
+    return type_of(message) == MessageType.MASKED_INPUT and not is_parcel(message)
 
 
 _REMEDY = "the site is missing from this round; the next announcement begins a new one"
@@ -219,7 +227,8 @@ class Visit:
         answers: list[bytes] = []
         for letter in letters:
             step = client.receive(letter)
-            note = Note(note.marks, note.seed, note.drawn, (*note.messages, letter))
+            uploaded = next((out.message for out in step.send if _is_plain_upload(out.message)), note.upload)
+            note = Note(note.marks, note.seed, note.drawn, (*note.messages, letter), uploaded)
             self._stored.budget = client.budget
             self._stored.keep(step.persist)
             answers += (out.message for out in step.send)
@@ -285,7 +294,9 @@ class Visit:
             entropy=entropy,
             secrets=secrets,
             performance=self.performance,
+            lazily=True,
         )
+        client.recalled = note.upload or None
         written = dict.fromkeys(_FILES[:3], b"")
         for message in note.messages:
             for record in client.receive(message).persist:

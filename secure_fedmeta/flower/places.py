@@ -122,7 +122,8 @@ def _records(pilot: Pilot, plan: Plan, folder: Path, name: str, data: object) ->
         return members[name]
     if not pilot.data or not isinstance(data, str):
         raise SettingError('data is for a plan with pilot = "table"', str(folder / SITE), "leave it out")
-    from ..datasets.own import Description, records_of
+    from ..datasets.described import Description
+    from ..datasets.own import records_of
     from ..datasets.table import read_table
 
     kept = {key: value for key, value in pilot.data.items() if key not in {"file", "confirmed", "hidden"}}

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..datasets.own import Description, federation_of
+from ..datasets.described import Description
+from ..datasets.own import federation_of
 from ..datasets.table import Table
 from ..entropy import role_key
 from ..errors import SettingError

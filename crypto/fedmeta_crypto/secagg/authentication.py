@@ -7,7 +7,7 @@ for. Under `SEMI_HONEST` there are none, and the sender is whom the transport na
 
 from typing import Never
 
-from fedmeta_crypto.errors import BadSignature, PlanRefused
+from fedmeta_crypto.errors import BadArgument, BadSignature, PlanRefused, ProtocolError
 from fedmeta_crypto.identities import AllowList, Identity
 from fedmeta_crypto.messages import MaskedInput, Message
 from fedmeta_crypto.secagg.parameters import RoundParameters
@@ -92,6 +92,19 @@ class Authenticator:
             return frame_parts(header, parts, None, content=b""), b""
         content = content_digest(*parts)
         return frame_parts(header, parts, self._identity.sign, content=content), content
+
+    def recalled_input(self, message: bytes) -> bytes:
+        """How a survivor list names a masked input that this party has sent, from the message itself.
+
+        Raises:     BadArgument: it is not this party's masked input of this session.
+        """
+        try:
+            header, payload = unframe(message, sender=self._me, max_bytes=len(message), signed=self.signed)
+        except ProtocolError:
+            header, payload = None, memoryview(b"")
+        if header != Header(MessageType.MASKED_INPUT, self.session, self._round, self._me):
+            raise BadArgument("not this party's masked input of this session", where="recall_input")
+        return content_digest(payload) if self.signed else b""
 
     def has_signed(self, id_: int, kind: MessageType, *, size: int, content: bytes, signature: bytes) -> bool:
         """Whether a client signed a message of this kind and payload digest, in this very session."""

@@ -16,7 +16,6 @@ signatures only.
 
 import os
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Never
 
 from fedmeta_crypto import modular
@@ -66,8 +65,8 @@ from fedmeta_crypto.secagg.checks import (
     check_roster,
     check_survivors,
 )
-from fedmeta_crypto.secagg.client_phases import ClientPhase, check_expected
-from fedmeta_crypto.secagg.parameters import MAX_COHORT, RoundParameters, kinds_open, session_of
+from fedmeta_crypto.secagg.client_phases import ClientPhase, check_expected, id_bytes
+from fedmeta_crypto.secagg.parameters import RoundParameters, kinds_open, session_of
 from fedmeta_crypto.secagg.policy import ClientPolicy
 from fedmeta_crypto.secagg.secrets_held import HeldSecrets, zero
 from fedmeta_crypto.secagg.step import (
@@ -138,10 +137,8 @@ class ClientSession:
         self._mine: KeyAdvertisement | None = None
         self._peers: dict[int, KeyAdvertisement] = {}
         self._mask_set: tuple[int, ...] = ()
-        self._digest = b""
         self._survivors = SurvivorList(())
-        self._view = b""
-        self._record_digest = b""
+        self._digest = self._view = self._record_digest = b""
         self._last: Outgoing | None = None
 
     def __repr__(self) -> str:
@@ -223,14 +220,22 @@ class ClientSession:
         secrets.drop_after_masking()
         return self._send_input(attachment_hash, masked)
 
+    def recall_input(self, message: bytes) -> Step:
+        """Be where `mask_input` left a process that ended after sending this M5; nothing is masked. BadArgument."""
+        secrets = self._masking("recall_input", detached=False)
+        self._digest = self._wire.recalled_input(message)
+        self.phase = ClientPhase.MASKED
+        secrets.drop_after_masking()
+        self._last = Outgoing(SERVER, message)
+        return self.resend()
+
     def mask_detached(self, words: modular.Words, seal: Callable[[modular.Words], bytes]) -> Step:
         """Mask the words of a detached round, have them encrypted, and send M5 without them. Once only.
 
         Shapes:     words (parameters.length,), uint64, values below parameters.modulus; not changed.
         Args:       seal: gets the masked words, which are uniform to whoever does not hold the masks, and returns the
                     32 bytes that bind their encryption. If it raises, the session is aborted: nothing is masked twice.
-        Raises:     MaskReuse: called before.  OutOfOrder: before `InputWanted`, or the round is not detached.
-                    WrongLength, OutOfRing.
+        Raises:     as `mask_input`; OutOfOrder: the round is not detached, too.
         """
         secrets = self._masking("mask_detached", detached=True)
         modulus = self.parameters.modulus
@@ -260,7 +265,7 @@ class ClientSession:
         message = MaskedInput(attachment_hash, view_digest(self.session, self._mask_set), vector, bits)
         framed, self._digest = self._wire.frame_input(message)
         self._last = Outgoing(SERVER, framed)
-        return Step(send=(self._last,))
+        return self.resend()
 
     def countersign(self) -> Step:
         """Sign the record shown, which the application has found true; sends M11. Once; not to call it is to refuse.
@@ -299,11 +304,11 @@ class ClientSession:
         index = {id_: i for i, id_ in enumerate(self._near)}  # a holder's point is its place among my neighbours
         boxes = []
         for peer, secret in agreed.items():
-            theirs = (peers[peer].cipher_public, _id(peer))
-            there, back = seal_keys(secret, session=self.session, mine=(pair.public, _id(me)), theirs=theirs)
+            theirs = (peers[peer].cipher_public, id_bytes(peer))
+            there, back = seal_keys(secret, session=self.session, mine=(pair.public, id_bytes(me)), theirs=theirs)
             secrets.opening_keys[peer] = bytearray(back)
             text = pack_secrets([share.tobytes() for share in packed[index[peer]]])
-            boxes.append((peer, seal(there, text, associated_data(self.session, _id(me), _id(peer)))))
+            boxes.append((peer, seal(there, text, associated_data(self.session, id_bytes(me), id_bytes(peer)))))
         secrets.drop_after_sharing()
         zero(all_)
         rows.fill(0)
@@ -319,7 +324,7 @@ class ClientSession:
         shares: dict[int, tuple[bytes, ...]] = {}
         for dealer, box in delivery.boxes:
             if dealer != me:
-                associated = associated_data(self.session, _id(dealer), _id(me))
+                associated = associated_data(self.session, id_bytes(dealer), id_bytes(me))
                 text = open_sealed(secrets.opening_keys[dealer], box, associated)
                 opened = None if text is None else unpack_secrets(text, parameters.surplus)
                 if opened is not None:
@@ -393,8 +398,3 @@ class ClientSession:
 
     def _record(self, kind: RecordKind) -> bytes:
         return Record(kind, self.parameters.round, self.session).to_bytes()
-
-
-@lru_cache(maxsize=MAX_COHORT)
-def _id(id_: int) -> bytes:
-    return id_.to_bytes(4, "little")

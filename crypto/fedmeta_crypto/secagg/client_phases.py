@@ -2,9 +2,16 @@
 """Where a client is in its round, and which message of the server it takes there."""
 
 import enum
+from functools import lru_cache
 
 from fedmeta_crypto.errors import Repeated, Unexpected
 from fedmeta_crypto.wire import SERVER, MessageType
+
+
+@lru_cache(maxsize=1 << 14)
+def id_bytes(id_: int) -> bytes:
+    """A client id as keys and boxes name it."""
+    return id_.to_bytes(4, "little")
 
 
 class ClientPhase(enum.IntEnum):

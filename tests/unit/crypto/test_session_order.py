@@ -3,10 +3,10 @@
 
 import numpy as np
 import pytest
-from crypto_rounds import Rehearsal, plan
+from crypto_rounds import Rehearsal, plan, signed_plan
 
 from fedmeta_crypto import Phase, ServerSession, TooFewSurvivors
-from fedmeta_crypto.errors import BadArgument, OutOfOrder, Repeated, Unexpected
+from fedmeta_crypto.errors import BadArgument, MaskReuse, OutOfOrder, Repeated, Unexpected
 from fedmeta_crypto.secagg.step import InputWanted, PhaseClosed, Record, RecordKind, SurvivorsAnnounced
 
 
@@ -133,3 +133,27 @@ def test_the_callers_vector_is_left_alone():
     vector = rehearsal.vectors[3].copy()
     rehearsal.clients[3].mask_input(vector)
     assert np.array_equal(vector, rehearsal.vectors[3])
+
+
+@pytest.mark.parametrize("parameters", [plan(), signed_plan()], ids=["semi-honest", "malicious"])
+def test_an_input_is_recalled_and_not_masked_again(parameters):
+    """A session fed alike goes on where another was that had sent its input; no other message puts it there."""
+    first, again = Rehearsal(parameters), Rehearsal(parameters)
+    opened = first.advertise().share().deliver().mask().agree().unmask()
+    own = first.sent[5, 3]
+    client = again.clients[3]
+    again.advertise().share()
+    with pytest.raises(OutOfOrder):
+        client.recall_input(own)
+    again.deliver()
+    for message in (b"", first.sent[1, 3], first.sent[5, 13], own[:-1], own + b"x"):
+        with pytest.raises(BadArgument):
+            client.recall_input(message)
+    again._upload(5, 3, client.recall_input(own))
+    assert again.sent[5, 3] == own
+    for call in (lambda: client.mask_input(again.vectors[3]), lambda: client.recall_input(own)):
+        with pytest.raises(MaskReuse):
+            call()
+    for id_ in (13, 23, 33):
+        again._upload(5, id_, again.clients[id_].mask_input(again.vectors[id_]))
+    assert np.array_equal(again.agree().unmask().total, opened.total) and again.sent == first.sent

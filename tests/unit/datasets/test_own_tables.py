@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from secure_fedmeta.datasets.own import Column, Description, federation_of, folder_name, labels_of
+from secure_fedmeta.datasets.described import Column, Description
+from secure_fedmeta.datasets.own import federation_of, folder_name, labels_of
 from secure_fedmeta.datasets.table import Table, TableError
 from tests.support.own_tables import HEAD, made_rows
 

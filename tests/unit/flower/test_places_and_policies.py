@@ -6,7 +6,8 @@ from cryptography.hazmat.primitives import serialization
 
 from fedmeta_crypto.identities import Identity
 from secure_fedmeta.cli import main
-from secure_fedmeta.datasets.own import Column, Description, records_of
+from secure_fedmeta.datasets.described import Column, Description
+from secure_fedmeta.datasets.own import records_of
 from secure_fedmeta.datasets.table import Table, TableError
 from secure_fedmeta.errors import FileError, IdentityRefused, PolicyRefused, SettingError
 from secure_fedmeta.federation.exchange import Exchange, Refused
