@@ -12,6 +12,7 @@ from secure_fedmeta.datasets.table import Table, TableError
 from secure_fedmeta.errors import FileError, IdentityRefused, PolicyRefused, SettingError
 from secure_fedmeta.federation.exchange import Exchange, Refused
 from secure_fedmeta.flower import certificates, enrol, hello
+from secure_fedmeta.flower.loopback import Loopback
 from secure_fedmeta.flower.places import read_place, read_server
 from secure_fedmeta.flower.policy import Policy
 from tests.support.own_tables import HEAD, made_rows
@@ -44,7 +45,7 @@ def test_what_new_writes_is_read_by_every_party(place):
     assert all((home / "identity.key").stat().st_mode & 0o77 == 0 for home in homes(place))
     packed = [path.name for path in (place / "app").rglob("*") if path.is_file()]
     assert sorted(packed) == ["__init__.py", "client.py", "pyproject.toml", "server.py"]  # no key goes to anybody
-    assert "FLWR_TELEMETRY_ENABLED=0" in (place / "loopback.sh").read_text()
+    assert Loopback(place).environment["FLWR_TELEMETRY_ENABLED"] == "0"
 
 
 def test_a_second_one_in_the_same_place_is_refused(place, capsys):
