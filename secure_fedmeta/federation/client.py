@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,11 +88,9 @@ class SiteClient:
         self._task = data
         self._performance = performance or Performance()
         self._schedule = schedule
-        self._contributes: Contribution | None = None
-        self._releases: ClippedNoisySum | None = None
         self._clip_norm: float | None = None  # announced, of an adaptive rule
         if not lazily:
-            self._ready()
+            _ = self._contribution, self._release  # what cannot be computed is refused at once
         self._credentials = credentials
         self._seen_sessions = seen_sessions
         self._entropy, self._secrets = entropy, secrets
@@ -194,16 +193,22 @@ class SiteClient:
         self._clip_norm = clip_norm
         if clip_norm is not None:
             self._witness.clipped_to(clip_norm)
+            if "_release" in vars(self):
+                self._release.set_clip_norm(clip_norm)
         return session.advertise_keys() if schedule.masked else self._upload(session)
 
-    def _ready(self) -> tuple[Contribution, ClippedNoisySum]:
-        """What computes and clips; made when it is first wanted."""
-        if self._contributes is None or self._releases is None:
-            self._contributes = contribution_of(self._schedule, self._task, self._performance)
-            self._releases = release_of(self._schedule)
+    # What computes and what clips are made when first wanted: most messages need neither, nor torch.
+
+    @cached_property
+    def _contribution(self) -> Contribution:
+        return contribution_of(self._schedule, self._task, self._performance)
+
+    @cached_property
+    def _release(self) -> ClippedNoisySum:
+        release = release_of(self._schedule)
         if self._clip_norm is not None:
-            self._releases.set_clip_norm(self._clip_norm)
-        return self._contributes, self._releases
+            release.set_clip_norm(self._clip_norm)
+        return release
 
     def _upload(self, session: ClientSide, seeds: tuple[bytes, ...] = ()) -> Step:
         """Charge the round's floor, then release: the charge is in `persist`, ahead of the upload in `send`."""
@@ -222,7 +227,7 @@ class SiteClient:
             self._witness.uploaded(commitment[:COMMITMENT_BYTES].hex())
             step = session.recall_input(recalled)
             return replace(step, persist=charge + step.persist)
-        contribution, release = self._ready()
+        contribution, release = self._contribution, self._release
         with self._performance.on_threads():
             steps = release(contribution.units(theta, words), words)
         if schedule.surplus is not None:

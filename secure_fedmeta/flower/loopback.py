@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -139,12 +140,22 @@ class Loopback:
             _end(self._link, how)
             self._link = None
 
-    def run(self, config: Mapping[str, object] | None = None, *, timeout: float | None = None) -> int:
-        """Run the app and show its log until it ends; Flower's exit status."""
+    def run(
+        self,
+        config: Mapping[str, object] | None = None,
+        *,
+        app: Path | None = None,
+        log: Path | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Run the app, or another one, and show its log (or append it to a file); Flower's exit status."""
         given = " ".join(f"{name}={toml_value(value)}" for name, value in (config or {}).items())
         options = ["--run-config", given] if given else []
-        command = ["flwr", "run", str(self.folder / "app"), LINK, "--stream", *options]
-        return subprocess.run(command, env=self.environment, check=False, timeout=timeout).returncode  # noqa: S603
+        command = ["flwr", "run", str(app or self.folder / "app"), LINK, "--stream", *options]
+        with nullcontext() if log is None else log.open("ab") as sink:
+            return subprocess.run(  # noqa: S603
+                command, env=self.environment, check=False, timeout=timeout, stdout=sink, stderr=sink
+            ).returncode
 
     def flwr(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         """One of Flower's own commands.
