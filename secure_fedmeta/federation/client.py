@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ class SiteClient:
     def __init__(
         self,
         client_id: int,
-        data: Data,
+        data: Data | Callable[[], Data],
         schedule: Schedule,
         budget: GdpFilter,
         *,
@@ -70,10 +70,10 @@ class SiteClient:
         entropy: Entropy = os.urandom,
         secrets: Entropy | None = None,
         performance: Performance | None = None,
-        lazily: bool = False,
     ) -> None:
         """Hold registered records (one task, or one a person); nothing is sent before an announcement arrives.
 
+        `data` given as a function is read, and checked, only when a round wants the site's input.
         `credentials` are its key and the allow-list, without which it refuses every signed round; `last_round` and
         `seen_sessions` come from its own disk, and it takes part in none of them again; so do the `heads` of the ledger
         that it countersigned, and the rounds that it has `begun`. An encryption draws from `secrets`, `entropy` unless
@@ -82,14 +82,13 @@ class SiteClient:
         Raises:
             TooManyRecords, SettingError, ModelRefused: they are not what the sensitivity proof asks for.
         """
-        check_data(schedule, data, site=str(client_id))
         self.client_id = client_id
         self.budget = budget
         self._task = data
         self._performance = performance or Performance()
         self._schedule = schedule
         self._clip_norm: float | None = None  # announced, of an adaptive rule
-        if not lazily:
+        if not callable(data):
             _ = self._contribution, self._release  # what cannot be computed is refused at once
         self._credentials = credentials
         self._seen_sessions = seen_sessions
@@ -201,7 +200,9 @@ class SiteClient:
 
     @cached_property
     def _contribution(self) -> Contribution:
-        return contribution_of(self._schedule, self._task, self._performance)
+        data = self._task() if callable(self._task) else self._task
+        check_data(self._schedule, data, site=str(self.client_id))
+        return contribution_of(self._schedule, data, self._performance)
 
     @cached_property
     def _release(self) -> ClippedNoisySum:
@@ -216,13 +217,15 @@ class SiteClient:
         theta, self._theta = self._theta, None
         if theta is None:
             raise OutOfOrder("the round's input was asked for twice", where=f"site {self.client_id}")
+        recalled, self.recalled = self.recalled, None
+        if recalled is None:
+            _ = self._contribution, self._release  # what cannot be read or computed fails ahead of the charge
         charge: tuple[bytes, ...] = ()
         words, commitment = None, bytes(32)
         if schedule.scale is not None:
             charge = (self.budget.charge(round=session.parameters.round, shift=schedule.floor_shift),)
             key, commitment = noise_key(self._entropy)
             words = Keystream(key).words
-        recalled, self.recalled = self.recalled, None
         if recalled is not None and isinstance(session, ClientSession):
             self._witness.uploaded(commitment[:COMMITMENT_BYTES].hex())
             step = session.recall_input(recalled)

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +96,10 @@ def write_site(folder: Path, client_id: int, task: Task, schedule: Schedule, *, 
 
 @dataclass(frozen=True, slots=True)
 class SiteParts:
-    """What a site is made of: its client id, records, schedule and credentials."""
+    """What a site is made of: its client id, what reads its records, schedule and credentials."""
 
     number: int
-    data: Data
+    records: Callable[[], Data]
     schedule: Schedule
     credentials: Credentials | None
 
@@ -106,7 +107,7 @@ class SiteParts:
 def open_site(folder: Path) -> LocalSite:
     """Make the site from its folder; raises as `read_site`, and `FileError` if another process holds it."""
     parts = read_site(folder)
-    return LocalSite(parts.number, parts.data, parts.schedule, folder, credentials=parts.credentials)
+    return LocalSite(parts.number, parts.records(), parts.schedule, folder, credentials=parts.credentials)
 
 
 def read_site(folder: Path) -> SiteParts:
@@ -131,7 +132,7 @@ def read_site(folder: Path) -> SiteParts:
         if listed is not None:
             people = read_allow_list(Path(listed), range(1, schedule.clients + 1))
             credentials = Credentials(own_identity(folder, entropy_of(schedule, me)), people)
-        return SiteParts(me, task, schedule, credentials)
+        return SiteParts(me, lambda: task, schedule, credentials)
     except PrivacyError:  # a ValueError too, and numbered already: an older journal was put back, or it is damaged
         raise
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +154,8 @@ class Visit:
     Attributes:
         folder: the site's own.
         number: its client id.
-        data, schedule, credentials, performance: as `SiteClient` takes them.
+        records: reads the site's registered records, once the round's input is wanted.
+        schedule, credentials, performance: as `SiteClient` takes them.
     Raises:
         VisitRefused: the plan's scheme draws randomness that cannot be drawn again.
         FileError: another process holds the folder.  JournalRolledBack, HeadsDamaged: its files contradict each other.
@@ -162,7 +163,7 @@ class Visit:
 
     folder: Path
     number: int
-    data: Data
+    records: Callable[[], Data]
     schedule: Schedule
     credentials: Credentials | None = None
     performance: Performance | None = None
@@ -283,7 +284,7 @@ class Visit:
         entropy, secrets = self._entropy(note)
         client = SiteClient(
             self.number,
-            self.data,
+            self.records,
             self.schedule,
             GdpFilter.replay(limit, journal),
             credentials=self.credentials,
@@ -294,7 +295,6 @@ class Visit:
             entropy=entropy,
             secrets=secrets,
             performance=self.performance,
-            lazily=True,
         )
         client.recalled = note.upload or None
         written = dict.fromkeys(_FILES[:3], b"")

@@ -30,6 +30,7 @@ from .policy import Policy
 
 if TYPE_CHECKING:
     from ..datasets.records import SiteRecords
+    from ..federation.contribution import Data
     from ..pilots.pilot import Pilot
     from ..plan import Plan
     from ..schedule import Schedule
@@ -60,7 +61,7 @@ class ServerParts:
 
 
 def read_place(folder: Path) -> SiteParts:
-    """A site of its own folder; its policy is asked before any record is read.
+    """A site of its own folder; its policy is asked before any record is read, and records only when they are wanted.
 
     Raises:
         FileError, SettingError, IdentityRefused, TableError: a file is missing or unsound.
@@ -80,9 +81,12 @@ def read_place(folder: Path) -> SiteParts:
         credentials = Credentials(own_identity(folder, entropy_of(schedule, number)), people)
         if people.public(number) != credentials.identity.public:
             raise IdentityRefused(f"the listed key of {name[:64]!r} is not this site's", str(listed), "restore the key")
-    records = _records(pilot, plan, folder, name, stated.get("data"))
-    data = prepare_tasks(plan, [records], pilot.codebook())[1].data
-    return SiteParts(number, data, schedule, credentials)
+
+    def records() -> Data:
+        held = _records(pilot, plan, folder, name, stated.get("data"))
+        return prepare_tasks(plan, [held], pilot.codebook())[1].data
+
+    return SiteParts(number, records, schedule, credentials)
 
 
 def read_server(folder: Path) -> ServerParts:

@@ -14,6 +14,7 @@ from fedmeta_crypto import ProtocolError
 from fedmeta_privacy.errors import PrivacyError
 
 from ..errors import UserError, VisitRefused
+from ..federation.contribution import check_data
 from ..federation.visits import Visit
 from . import hello
 from .letters import ACTION, keep_note, note_of, packed, refusal, unpacked
@@ -54,9 +55,10 @@ def _answer(message: Message, context: Context) -> RecordDict:
     folder = folder_of(context)
     letters = unpacked(message)
     parts = read_place(folder)
-    with Visit(folder, parts.number, parts.data, parts.schedule, parts.credentials) as visit:
+    with Visit(folder, parts.number, parts.records, parts.schedule, parts.credentials) as visit:
         if len(letters) == 1 and hello.is_question(letters[0]):
             limit = parts.schedule.limit if parts.schedule.scale is not None else 0.0
+            check_data(parts.schedule, parts.records(), site=str(parts.number))  # before the run, and not in it
             unspent = limit == 0.0 or visit.affords(limit * (1 - 2.0**-40))
             identity = None if parts.credentials is None else parts.credentials.identity
             return packed([hello.answer(letters[0], parts.number, parts.schedule, unspent=unspent, identity=identity)])

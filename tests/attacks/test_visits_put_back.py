@@ -120,7 +120,7 @@ def test_a_process_killed_after_its_disk_and_before_its_answer(there, phase):
     assert report.closed.aborted is None and (4 in report.closed.survivors) == (phase > 2)
     assert len(again.closed.survivors) == N and again.rejected == ()
     parts = read_site(post.folders[4])
-    with Visit(post.folders[4], 4, parts.data, parts.schedule, parts.credentials) as opened:
+    with Visit(post.folders[4], 4, parts.records, parts.schedule, parts.credentials) as opened:
         charged = opened.storage.budget.charged_rounds
     assert charged == ({1, 2} if phase >= 2 else {2})
 
@@ -180,7 +180,7 @@ def test_one_folder_is_one_site(there):
     """A second process with the folder is refused while the first one has it."""
     exchange, post = there
     parts = read_site(post.folders[1])
-    with Visit(post.folders[1], 1, parts.data, parts.schedule, parts.credentials):
+    with Visit(post.folders[1], 1, parts.records, parts.schedule, parts.credentials):
         report = exchange.run_round()
     assert any("SFM-103" in text for text in report.rejected) and 1 not in report.closed.survivors
 

@@ -37,7 +37,7 @@ class Visitors:
     def visit(self, site, messages):
         try:
             parts = read_site(self.folders[site])
-            with Visit(self.folders[site], parts.number, parts.data, parts.schedule, parts.credentials) as visit:
+            with Visit(self.folders[site], parts.number, parts.records, parts.schedule, parts.credentials) as visit:
                 answers, self.notes[site] = visit.receive(messages, self.notes.get(site))
                 return answers
         except (ProtocolError, PrivacyError, UserError) as error:
