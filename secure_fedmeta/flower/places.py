@@ -24,6 +24,7 @@ from ..errors import FileError, IdentityRefused, SettingError
 from ..federation.identities import Credentials, entropy_of, own_identity, read_allow_list
 from ..federation.pipes import SiteParts
 from ..pilots.stated import pilot_of
+from ..plan import read_toml
 from ..registration import prepare_tasks
 from .policy import FILE as POLICY
 from .policy import Policy
@@ -60,15 +61,17 @@ class ServerParts:
     folder: Path
 
 
-def read_place(folder: Path) -> SiteParts:
+def read_place(folder: Path, pilot: Pilot | None = None) -> SiteParts:
     """A site of its own folder; its policy is asked before any record is read, and records only when they are wanted.
+
+    `pilot` is the app's own, of the name in the plan, instead of one that this package knows.
 
     Raises:
         FileError, SettingError, IdentityRefused, TableError: a file is missing or unsound.
         PolicyRefused: the plan goes beyond what the site's administrator allows.
     """
     stated = _stated(folder / SITE, {"plan", "allow_list", "name"}, {"data"})
-    pilot, plan, schedule = _planned(folder / str(stated["plan"]))
+    pilot, plan, schedule = _planned(folder / str(stated["plan"]), pilot)
     Policy.read(folder / POLICY).check(schedule)
     listed = folder / str(stated["allow_list"])
     name = str(stated["name"])
@@ -89,14 +92,14 @@ def read_place(folder: Path) -> SiteParts:
     return SiteParts(number, records, schedule, credentials)
 
 
-def read_server(folder: Path) -> ServerParts:
+def read_server(folder: Path, pilot: Pilot | None = None) -> ServerParts:
     """The server of its own folder.
 
     Raises:
         as `read_place`, but for the policy.
     """
     stated = _stated(folder / SERVER_FILE, {"plan", "allow_list"}, set())
-    pilot, plan, schedule = _planned(folder / str(stated["plan"]))
+    pilot, plan, schedule = _planned(folder / str(stated["plan"]), pilot)
     listed = folder / str(stated["allow_list"])
     names = {number: name for name, number in _numbers(listed).items()}
     if len(names) != schedule.clients:
@@ -111,8 +114,13 @@ def read_server(folder: Path) -> ServerParts:
     return ServerParts(pilot, plan, schedule, names, credentials, listed, folder)
 
 
-def _planned(path: Path) -> tuple[Pilot, Plan, Schedule]:
-    pilot, settings = pilot_of(str(path), {})
+def _planned(path: Path, pilot: Pilot | None) -> tuple[Pilot, Plan, Schedule]:
+    if pilot is None:
+        pilot, settings = pilot_of(str(path), {})
+    else:
+        name, settings = read_toml(path)
+        if name != pilot.name:
+            raise SettingError(f"the plan is of pilot {name!r}, the app of {pilot.name!r}", str(path), "correct one")
     plan = pilot.plan_with(settings, where=str(path))
     return pilot, plan, pilot.schedule_for(plan)
 

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
@@ -19,6 +20,9 @@ from . import hello
 from .letters import MESSAGE_TYPE, answered, packed
 from .places import ServerParts, read_server
 from .serving import serve
+
+if TYPE_CHECKING:
+    from ..pilots.pilot import Pilot
 
 _LOG = logging.getLogger("flwr.secure_fedmeta.server")
 DEADLINE, PATIENCE = 120.0, 600.0  # seconds
@@ -94,8 +98,8 @@ def find_sites(grid: Grid, parts: ServerParts, *, deadline: float, patience: flo
     return found
 
 
-def server_app() -> ServerApp:
-    """The app of the server.
+def server_app(pilot: Pilot | None = None) -> ServerApp:
+    """The app of the server; `pilot` as in `site_app`.
 
     Run configuration: `federation`, the folder that `secure-fedmeta new --flower` made; `out`, where the run is
     written (relative to it); `deadline` and `patience`, seconds for one exchange and for all sites to come.
@@ -108,7 +112,7 @@ def server_app() -> ServerApp:
         federation = configured.get("federation")
         if not isinstance(federation, str):
             raise SettingError("no federation folder", "run-config", 'give federation="FOLDER"')
-        parts = read_server(Path(federation) / "server")
+        parts = read_server(Path(federation) / "server", pilot)
         deadline = float(configured.get("deadline", DEADLINE))
         nodes = find_sites(grid, parts, deadline=deadline, patience=float(configured.get("patience", PATIENCE)))
         _LOG.info("%d sites are there", len(nodes))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -20,11 +21,14 @@ from . import hello
 from .letters import ACTION, keep_note, note_of, packed, refusal, unpacked
 from .places import SITE, read_place
 
+if TYPE_CHECKING:
+    from ..pilots.pilot import Pilot
+
 _LOG = logging.getLogger("flwr.secure_fedmeta.site")
 
 
-def site_app() -> ClientApp:
-    """The app of every site.
+def site_app(pilot: Pilot | None = None) -> ClientApp:
+    """The app of every site; `pilot` is the app's own, for data or a network that this package does not know.
 
     Its folder is the `site` of the node's own configuration: the machine's administrator names it when the SuperNode is
     started, and the server cannot change it. In a simulation, where nodes have numbers only, it is the one of that
@@ -39,7 +43,7 @@ def site_app() -> ClientApp:
     def visited(message: Message, context: Context) -> Message:
         start = time.perf_counter()
         try:
-            content, said = _answer(message, context), "answered"
+            content, said = _answer(message, context, pilot), "answered"
         except (ProtocolError, PrivacyError, UserError) as error:
             content, said = refusal(str(error)), str(error)
         except Exception as error:  # noqa: BLE001 - what a network or a disk raises may quote records: its kind is told
@@ -51,10 +55,10 @@ def site_app() -> ClientApp:
     return app
 
 
-def _answer(message: Message, context: Context) -> RecordDict:
+def _answer(message: Message, context: Context, pilot: Pilot | None) -> RecordDict:
     folder = folder_of(context)
     letters = unpacked(message)
-    parts = read_place(folder)
+    parts = read_place(folder, pilot)
     with Visit(folder, parts.number, parts.records, parts.schedule, parts.credentials) as visit:
         if len(letters) == 1 and hello.is_question(letters[0]):
             limit = parts.schedule.limit if parts.schedule.scale is not None else 0.0
