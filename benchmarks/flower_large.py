@@ -88,9 +88,8 @@ def main() -> None:
     rounds = [line for line in told if "aborted" in line]
     exchanges = [line["exchange"] for line in told if "exchange" in line]
     name = "deployed" if options.deployment else "simulated"
-    print(
-        f"{name}: {parameters} parameters, {options.sites} sites, {whole:.0f} s in all; audit: {audit.findings.verdict.name}"
-    )
+    verdict = audit.findings.verdict.name
+    print(f"{name}: {parameters} parameters, {options.sites} sites, {whole:.0f} s in all; audit: {verdict}")
     for line in rounds:
         print(json.dumps(line))
     for exchange in exchanges[-len(exchanges) // max(1, len(rounds)) :]:
