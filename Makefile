@@ -5,7 +5,7 @@ PIP := $(V)/bin/python -m pip install --disable-pip-version-check -qq
 # Another index for torch alone, e.g. one with small CPU builds: make demo TORCH_INDEX=https://...
 TORCH_INDEX ?=
 
-.PHONY: demo test test-long check docs bench bench-peers notebooks wheel-check clean
+.PHONY: demo test test-long test-deployment check docs bench bench-peers notebooks wheel-check clean
 
 $(V)/.base: pyproject.toml constraints.txt tools/look_before_install.py
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PY=python3.11 ..."; exit 1; }
@@ -30,7 +30,11 @@ test: $(V)/.dev
 	$(V)/bin/python -m pytest -q -n auto -m "not long"
 
 test-long: $(V)/.dev
-	$(V)/bin/python -m pytest -q -n auto -m long
+	$(V)/bin/python -m pytest -q -n auto -m "long and not deployment"
+
+# Flower's own programs on this machine, killed and cut off: about forty minutes; the network namespaces need root.
+test-deployment: $(V)/.dev
+	$(V)/bin/python -m pytest -q -m deployment
 
 check: $(V)/.dev
 	$(V)/bin/ruff check .

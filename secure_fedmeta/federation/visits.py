@@ -2,7 +2,8 @@
 """A site whose process ends between two messages of a round: what must not be forgotten, and how it is kept.
 
 Between messages a site's process leaves one sealed note: where its own files ended when the round began, the seed that
-the round's randomness is expanded from, and the messages that it took so far. The next process reads the files up to
+the round's randomness is expanded from, and the digests of the messages that it took so far, which lie in its own
+folder until the next round: they come from the server, and are no secret. The next process reads the files up to
 those marks, takes the same messages with the same seed, and so becomes, byte for byte, the site that had ended: a state
 machine fed with bytes needs no other memory. What it writes on the way must be what the files hold beyond the marks,
 and the newest line of `visits`, in the site's own folder, must be the digest of the messages: a note that is older than
@@ -48,9 +49,10 @@ from .witness import read_heads
 
 SEED_BYTES = 32
 MOST_MESSAGES = 64  # of one round to one site
-MOST_BYTES = 1 << 31
-_HEAD = struct.Struct("<4sB3x2Q4Q32sI")  # magic, version, drawn before, four marks, seed, messages and the upload
-_MAGIC, _VERSION = b"sfmV", 1
+KEPT = "round"  # the folder of an open round's messages
+_HEAD = struct.Struct("<4sB3x2Q4Q32sI")  # magic, version, drawn before, four marks, seed, messages; then digests
+_MAGIC, _VERSION = b"sfmV", 2
+_NOTHING = bytes(32)
 _LENGTH = struct.Struct("<Q")
 _AAD = b"sfm-visit/1"
 _NONCE_BYTES, _TAG_BYTES = 12, 16
@@ -90,36 +92,52 @@ class Note:
             told.update(_LENGTH.pack(len(message)) + hashlib.sha256(message).digest())
         return told.digest()
 
-    def sealed(self, key: bytes) -> bytes:
-        """Only the site can read it."""
+    def sealed(self, key: bytes, folder: Path) -> bytes:
+        """Only the site can read it; the messages and the upload are put into the site's `folder`."""
         head = _HEAD.pack(_MAGIC, _VERSION, *self.drawn, *self.marks, self.seed, len(self.messages))
-        parts = (*self.messages, self.upload)
-        plain = b"".join((head, *(_LENGTH.pack(len(part)) + part for part in parts)))
+        digests = [_put(folder / KEPT, part) for part in self.messages]
+        digests.append(_put(folder / KEPT, self.upload) if self.upload else _NOTHING)
+        plain = head + b"".join(digests)
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + AESGCM(key).encrypt(nonce, plain, _AAD)
 
     @classmethod
-    def opened(cls, sealed: bytes, key: bytes) -> Self:
+    def opened(cls, sealed: bytes, key: bytes, folder: Path) -> Self:
         """Read what `sealed` wrote.
 
         Raises:
-            VisitRefused: another site's, changed, or not a note.
+            VisitRefused: another site's, changed, or not a note; or a message in `folder` is not the one that it names.
         """
-        if not _NONCE_BYTES + _HEAD.size + _TAG_BYTES <= len(sealed) <= MOST_BYTES:
+        least = _NONCE_BYTES + _HEAD.size + 32 + _TAG_BYTES
+        if not least <= len(sealed) <= least + 32 * MOST_MESSAGES or (len(sealed) - least) % 32:
             raise VisitRefused("the note between messages is none", "site", _REMEDY)
         try:
             plain = AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _AAD)
         except InvalidTag:
             raise VisitRefused("the note between messages is another site's, or was changed", "site", _REMEDY) from None
         magic, version, masks, secrets, *marks, seed, count = _HEAD.unpack_from(plain)
-        if (magic, version) != (_MAGIC, _VERSION) or count > MOST_MESSAGES:
+        if (magic, version) != (_MAGIC, _VERSION) or len(plain) != _HEAD.size + 32 * (count + 1):
             raise VisitRefused("the note between messages is of another release", "site", _REMEDY)
-        at, messages = _HEAD.size, []
-        for _ in range(count + 1):
-            (length,) = _LENGTH.unpack_from(plain, at)
-            at += _LENGTH.size + length
-            messages.append(plain[at - length : at])
-        return cls((marks[0], marks[1], marks[2], marks[3]), seed, (masks, secrets), tuple(messages[:-1]), messages[-1])
+        digests = [plain[at : at + 32] for at in range(_HEAD.size, len(plain), 32)]
+        *messages, upload = [b"" if digest == _NOTHING else _got(folder / KEPT, digest) for digest in digests]
+        return cls((marks[0], marks[1], marks[2], marks[3]), seed, (masks, secrets), tuple(messages), upload)
+
+
+def _put(folder: Path, part: bytes) -> bytes:
+    """Keep a part under its digest; one that is there already stays."""
+    digest = hashlib.sha256(part).digest()
+    path = folder / digest.hex()
+    if not path.exists():
+        write_private(path, part)
+    return digest
+
+
+def _got(folder: Path, digest: bytes) -> bytes:
+    path = folder / digest.hex()
+    part = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(part).digest() != digest:
+        raise VisitRefused("a message of this round is gone from the site's folder, or was changed", str(path), _REMEDY)
+    return part
 
 
 def _is_plain_upload(message: bytes) -> bool:
@@ -239,7 +257,10 @@ class Visit:
             write_private(self.folder / "drawn", drawn.encode())
         self._seen.write(note.digest)
         self._seen.sync()
-        return tuple(answers), note.sealed(self._key)
+        if begins:  # of the round before
+            for part in (self.folder / KEPT).glob("*"):
+                part.unlink()
+        return tuple(answers), note.sealed(self._key, self.folder)
 
     def _fresh(self) -> Note:
         masks = secrets = 0
@@ -251,7 +272,7 @@ class Visit:
     def _kept(self, sealed: bytes | None) -> Note:
         if sealed is None:
             raise VisitRefused("a message came without the note of those before it", "site", _REMEDY)
-        note = Note.opened(sealed, self._key)
+        note = Note.opened(sealed, self._key, self.folder)
         newest = self._seen.path.read_bytes()[-SEED_BYTES:]
         if not note.messages or newest != note.digest:
             raise VisitRefused("the note is not of the newest messages that this site took", "site", _REMEDY)

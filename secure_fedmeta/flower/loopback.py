@@ -38,6 +38,7 @@ class Loopback:
     Args:
         folder: made by `secure-fedmeta new --flower`.
         port: of the SuperLink; the SuperNodes take the next ones.
+        host: its address, which the sites connect to.
     Raises:
         UsageError: Flower is not installed.  FileError: no federation there, or a program does not start.
 
@@ -46,8 +47,8 @@ class Loopback:
         logs: what the programs print, a file each.
     """
 
-    def __init__(self, folder: Path, *, port: int = 9190) -> None:
-        self.folder, self.port = folder.resolve(), port
+    def __init__(self, folder: Path, *, port: int = 9190, host: str = "127.0.0.1") -> None:
+        self.folder, self.port, self.host = folder.resolve(), port, host
         self.sites = tuple(sorted(path.parent.name for path in self.folder.glob(f"sites/*/{SITE}")))
         if not self.sites:
             raise FileError("no federation is there", str(folder), "make one: secure-fedmeta new NAME --flower")
@@ -62,12 +63,12 @@ class Loopback:
 
     def __enter__(self) -> Self:
         self.logs.mkdir(exist_ok=True)
-        certificates.make(self._certificates, "127.0.0.1", self.sites)
+        certificates.make(self._certificates, self.host, self.sites)
         home = self.folder / ".flwr"
         home.mkdir(exist_ok=True)
         authority = toml_value(str(self._certificates / "ca.crt"))
         (home / "config.toml").write_text(
-            f'[superlink]\ndefault = "{LINK}"\n[superlink.{LINK}]\naddress = "127.0.0.1:{self.port}"\n'
+            f'[superlink]\ndefault = "{LINK}"\n[superlink.{LINK}]\naddress = "{self.host}:{self.port}"\n'
             f"root-certificates = {authority}\n",
             encoding="utf-8",
         )
@@ -102,6 +103,8 @@ class Loopback:
             "--disable-runtime-dependency-installation",
             "--database",
             str(self.logs / "superlink.db"),
+            "--host",
+            self.host,
             "--port",
             str(self.port),
         )
@@ -118,7 +121,7 @@ class Loopback:
             site,
             "flower-supernode",
             "--superlink",
-            f"127.0.0.1:{self.port}",
+            f"{self.host}:{self.port}",
             "--root-certificates",
             str(self._certificates / "ca.crt"),
             "--auth-supernode-private-key",
@@ -140,6 +143,11 @@ class Loopback:
             _end(self._link, how)
             self._link = None
 
+    def command(self, name: str, *command: str) -> Sequence[str]:
+        """How a program is started: a place to put another network around it."""
+        del name
+        return command
+
     def run(
         self,
         config: Mapping[str, object] | None = None,
@@ -149,13 +157,21 @@ class Loopback:
         timeout: float | None = None,
     ) -> int:
         """Run the app, or another one, and show its log (or append it to a file); Flower's exit status."""
+        with self.started_run(config, app=app, log=log) as started:
+            try:
+                return started.wait(timeout)
+            finally:
+                started.kill()
+
+    def started_run(
+        self, config: Mapping[str, object] | None = None, *, app: Path | None = None, log: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Begin what `run` does, and do not wait; its end is that of the run's log, not of the run."""
         given = " ".join(f"{name}={toml_value(value)}" for name, value in (config or {}).items())
         options = ["--run-config", given] if given else []
         command = ["flwr", "run", str(app or self.folder / "app"), LINK, "--stream", *options]
         with nullcontext() if log is None else log.open("ab") as sink:
-            return subprocess.run(  # noqa: S603
-                command, env=self.environment, check=False, timeout=timeout, stdout=sink, stderr=sink
-            ).returncode
+            return subprocess.Popen(command, env=self.environment, stdout=sink, stderr=sink)  # noqa: S603
 
     def flwr(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         """One of Flower's own commands.
@@ -182,7 +198,12 @@ class Loopback:
     def _started(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         with (self.logs / f"{name}.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - Flower's programs, no shell
-                command, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                self.command(name, *command),
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
 
 

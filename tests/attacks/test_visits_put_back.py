@@ -198,6 +198,47 @@ def test_a_note_tells_nothing(there):
         __import__("copy").copy(note)
 
 
+def kept(post, site):
+    return sorted((post.folders[site] / "round").glob("*"))
+
+
+@pytest.mark.parametrize("how", ["changed", "gone"])
+def test_a_message_of_the_round_that_was_tampered_with(there, how):
+    """The server's messages lie in the site's folder; the sealed note names their digests."""
+    exchange, post = there
+
+    def tamper(_):
+        for path in kept(post, 3):
+            if how == "gone":
+                path.unlink()
+            else:
+                path.write_bytes(b"x" * path.stat().st_size)
+
+    report = stopped_before(exchange, post, 1)(tamper)
+    assert any("gone from the site's folder" in text for text in report.rejected) and 3 not in report.closed.survivors
+    assert exchange.run_round().rejected == ()
+
+
+def test_notes_are_small_and_messages_go_with_their_round(there):
+    exchange, post = there
+    exchange.run_round()
+    assert all(len(note) < 600 for note in post.notes.values())
+    first = kept(post, 1)
+    exchange.run_round()
+    assert first and not set(first) & set(kept(post, 1)) and len(kept(post, 1)) == len(first)
+
+
+def test_a_refused_announcement_leaves_the_open_round(there):
+    exchange, post = there
+
+    def disturb(_):
+        announced = next(messages for site, messages, _ in post.letters if site == 2)
+        assert isinstance(post.visit(2, announced), Refused)  # the same once more, as a server that replays would
+
+    report = stopped_before(exchange, post, 3)(disturb)
+    assert report.rejected == () and len(report.closed.survivors) == N
+
+
 def test_thirty_of_a_hundred_each_round(tmp_path):
     """Ten sites, one of them corrupt, up to three lost in a round, at whatever phase: exact sums of the others."""
     plan = small_plan(rounds=12, epsilon=8.0, dropout_fraction=0.3, corrupt_fraction=0.1)

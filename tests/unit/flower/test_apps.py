@@ -137,7 +137,7 @@ def test_a_site_says_why_and_nothing_else(grid, monkeypatch):
     grid, folder = grid
     secret = "patient 4711 has 3.14"
 
-    def broken(_):
+    def broken(*_):
         raise RuntimeError(secret)
 
     monkeypatch.setattr("secure_fedmeta.flower.site.read_place", broken)
