@@ -21,6 +21,7 @@ from .federation.identities import (
     read_allow_list,
     write_allow_list,
 )
+from .federation.past import Ask, SitePast
 from .federation.simulation import LocalSite
 from .federation.storage import GroupCommit
 from .files import RunFolder
@@ -74,6 +75,19 @@ def credentials_of(
     if any(people.public(party) != key.public for party, key in keys.items()):
         raise IdentityRefused("a party's key is not the one that is listed", str(folder.allow_list), "restore the keys")
     return {party: Credentials(key, people) for party, key in keys.items()}
+
+
+def pasts_of(parties: Mapping[int, LocalSite], keys: Mapping[int, Credentials]) -> Ask:
+    """What the files of sites in this process say, to a server that goes on."""
+
+    def ask(shown: bytes | None) -> dict[int, SitePast]:
+        return {
+            number: SitePast.of(site.kept, number, shown, keys[number].identity if keys else None)
+            for number, site in parties.items()
+            if site.kept is not None
+        }
+
+    return ask
 
 
 def decryptor_of(

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedmeta_crypto.records import record_digest
-from fedmeta_crypto.wire import Header, MessageType, content_digest, statement
 from fedmeta_privacy.clipping import AdaptiveClip
 from fedmeta_privacy.errors import JournalRolledBack
 from fedmeta_privacy.journal import RESTORE
@@ -30,12 +28,11 @@ from .audit.verdict import Findings, Verdict
 from .errors import IdentityRefused, LedgerBehind, ResumeRefused, StateDamaged
 from .federation.identities import Credentials
 from .federation.model import announced_to_bytes, model_digest
+from .federation.past import Ask, SitePast
 from .federation.server import Server
-from .federation.simulation import LocalSite
 from .federation.state import ServerState, held_states, load_state, save_state
 from .federation.statements import CRASHED, UNITS, RoundFacts, round_body, same
 from .federation.storage import whole_records
-from .federation.witness import Head
 from .files import RunFolder, decryptor_beside, server_beside, sites_beside
 from .schedule import Schedule
 
@@ -109,15 +106,14 @@ def check_keys(homes: Mapping[int, Path], name: str) -> None:
 
 def go_on(
     server: Server,
-    sites: Mapping[int, LocalSite],
+    ask: Ask,
     lines: list[Line],
     folder: RunFolder,
     *,
-    credentials: Mapping[int, Credentials],
     keeper: Keeper,
     at: str | None,
 ) -> None:
-    """Bring a fresh server to where the run stopped, and say so in the ledger.
+    """Bring a fresh server to where the run stopped, and say so in the ledger; `ask` is asked once.
 
     Raises:
         LedgerBehind: the ledger lacks or contradicts what the sites or the server's own folder hold.
@@ -128,12 +124,14 @@ def go_on(
     _check_ledger(lines, server, keeper.credentials, where)
     keeper.run = lines[0].statement.head
     ahead = _ahead(lines, server.schedule, keeper)
+    sites = ask(None if ahead is None else ahead.statement.content)
     _compare_heads(lines, ahead, sites, where)
     for line in lines:
         _follow(server, line.statement)
     finished = None
-    if ahead is not None and any(head.head == ahead.statement.head for site in sites.values() for head in _heads(site)):
-        _follow(server, ahead.statement, _signed_again(ahead.statement, sites, credentials))
+    if ahead is not None and any(head.head == ahead.statement.head for site in sites.values() for head in site.heads):
+        again = tuple((number, site.again) for number, site in sorted(sites.items()) if site.again is not None)
+        _follow(server, ahead.statement, again)
         finished = server.round
     stated = [line.statement for line in lines] + ([ahead.statement] if finished and ahead is not None else [])
     _restore(server, stated, keeper)
@@ -149,13 +147,13 @@ def go_on(
     _cut_metrics(folder, server.round)
 
 
-def _compare_books(server: Server, sites: Mapping[int, LocalSite], where: str) -> None:
+def _compare_books(server: Server, sites: Mapping[int, SitePast], where: str) -> None:
     """Nobody has spent more than the books say: not here, and not in an earlier run."""
     schedule = server.schedule
     if schedule.scale is None:
         return
     for number, booked in zip(server.cohort, server.accounts.books(), strict=True):
-        if booked < sites[number].client.budget.spent / schedule.limit * UNITS * (1 - _SLACK):
+        if booked < sites[number].spent / schedule.limit * UNITS * (1 - _SLACK):
             raise LedgerBehind(f"it holds less than site {number} has spent", where, _RESTORE)
 
 
@@ -186,37 +184,16 @@ def _ahead(lines: list[Line], schedule: Schedule, keeper: Keeper) -> ServerState
     return state
 
 
-def _heads(site: LocalSite) -> tuple[Head, ...]:
-    return () if site.kept is None else site.kept.heads
-
-
-def _compare_heads(lines: list[Line], ahead: ServerState | None, sites: Mapping[int, LocalSite], where: str) -> None:
+def _compare_heads(lines: list[Line], ahead: ServerState | None, sites: Mapping[int, SitePast], where: str) -> None:
     """What sites countersigned must be here, or be the one line that the server was about to write."""
     known = [line.statement.head for line in lines] + ([] if ahead is None else [ahead.statement.head])
     for number, site in sites.items():
-        for head in _heads(site):
+        for head in site.heads:
             if head.seq >= len(known):
                 what = f"site {number} countersigned line {head.seq + 1}, and the ledger ends with line {len(lines)}"
                 raise LedgerBehind(what, where, _RESTORE)
             if known[head.seq] != head.head:
                 raise LedgerBehind(f"site {number} countersigned another line {head.seq + 1}", where, _RESTORE)
-
-
-def _signed_again(
-    shown: Statement, sites: Mapping[int, LocalSite], credentials: Mapping[int, Credentials]
-) -> tuple[tuple[int, bytes], ...]:
-    """The countersignatures of the sites that hold this line's head: the same bytes under the same key as before."""
-    body = shown.entry["body"]
-    assert isinstance(body, Mapping)
-    session, agreed = bytes.fromhex(str(body["session"])), bytes.fromhex(str(body["agreed"]))
-    digest = record_digest(session, agreed, shown.content)
-    signed = []
-    for number, site in sorted(sites.items()):
-        if any(head.head == shown.head for head in _heads(site)):
-            header = Header(MessageType.COUNTERSIGNATURE, session, int(str(shown.entry["round"])), number)
-            words = statement(header, size=len(digest), content=content_digest(digest))
-            signed.append((number, credentials[number].identity.sign(words)))
-    return tuple(signed)
 
 
 def _follow(server: Server, past: Statement, again: tuple[tuple[int, bytes], ...] | None = None) -> None:
@@ -265,7 +242,7 @@ def _restore(server: Server, stated: list[Statement], keeper: Keeper) -> None:
 
 
 def _interrupted(
-    server: Server, sites: Mapping[int, LocalSite], stated: list[Statement], folder: RunFolder, where: str
+    server: Server, sites: Mapping[int, SitePast], stated: list[Statement], folder: RunFolder, where: str
 ) -> int | None:
     """The round that somebody had begun and that has no line: it gets one, charged in full. None if there is none."""
     asked_in: dict[int, frozenset[int]] = {}
@@ -278,11 +255,9 @@ def _interrupted(
             asked_in[number], answered_in[number] = _ids(body["asked"]), _ids(body["answered"])
     due, asked, begun = server.round + 1, set(), _decryptor_begun(server.schedule, folder)
     for number, site in sites.items():
-        if site.kept is None:
-            continue
-        charged = site.kept.budget.charged_rounds
-        begun |= site.kept.begun | charged
-        if due in site.kept.begun | charged:
+        charged = site.charged
+        begun |= site.begun | charged
+        if due in site.begun | charged:
             asked.add(number)
         missing = sorted(at for at in charged if at < due and number not in asked_in.get(at, ()))
         if missing:

@@ -33,13 +33,14 @@ from .federation.accounts import Spent
 from .federation.exchange import Exchange
 from .federation.identities import Credentials
 from .federation.model import model_digest
-from .federation.simulation import LocalSite, RoundReport, Simulation
+from .federation.past import Ask
+from .federation.simulation import RoundReport, Simulation
 from .federation.statements import accountant_terms
 from .federation.storage import claim_folder, is_full, refuse_taken, told_when_full
 from .files import RunFolder, decryptor_beside, server_beside, sites_beside, write_config, write_model
 from .guarantee import guarantee_sentence, protocol_line, worst_case_lines
 from .interrupts import held_interrupts
-from .parties import credentials_of, decryptor_of, local_sites
+from .parties import credentials_of, decryptor_of, local_sites, pasts_of
 from .performance import Performance
 from .plan import Plan
 from .registration import check_names, check_one_site_each, prepare_tasks
@@ -202,7 +203,7 @@ def federate(
         if decryptor is not None:
             closing.callback(decryptor.close)
         simulation = Simulation(schedule, parties, credentials=keys.get(SERVER), decryptor=decryptor, resumed=resume)
-        begin(simulation, parties, folder, keys, past)
+        begin(simulation, pasts_of(parties, keys), folder, keys.get(SERVER), past)
         run = Run(plan, schedule, codebook, simulation.server.outer.released, out=folder.out if folder else None)
 
         def document() -> None:
@@ -223,19 +224,19 @@ def federate(
 
 def begin(
     simulation: Simulation | Exchange,
-    parties: Mapping[int, LocalSite],
+    ask: Ask,
     folder: RunFolder | None,
-    keys: Mapping[int, Credentials],
+    credentials: Credentials | None,
     past: list[Line] | None,
 ) -> None:
-    """The first line of a run, or of what follows its `past`."""
+    """The first line of a run, or of what follows its `past`: then the sites are asked what their files say of it."""
     server, schedule = simulation.server, simulation.schedule
-    keeper = None if folder is None else Keeper(server, folder.server, keys.get(SERVER))
+    keeper = None if folder is None else Keeper(server, folder.server, credentials)
     server.on_stated = keeper
     if past is not None and folder is not None and keeper is not None:
-        go_on(server, parties, past, folder, credentials=keys, keeper=keeper, at=_now(schedule.plan))
+        go_on(server, ask, past, folder, keeper=keeper, at=_now(schedule.plan))
         return
-    people = keys[SERVER].people if keys else None
+    people = None if credentials is None else credentials.people
     server.record("run", _opening(schedule, people, simulation.cohort, server.nonce()))
     if keeper is not None:
         keeper.run = server.ledger_head

@@ -15,8 +15,9 @@ from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
 from ..errors import SettingError, SitesMissing
-from ..federation.exchange import Answer, Exchange, Refused
-from . import hello
+from ..federation.exchange import Answer, Exchange, Post, Refused
+from ..federation.past import Ask, SitePast
+from . import hello, past
 from .letters import MESSAGE_TYPE, answered, packed
 from .places import ServerParts, read_server
 from .serving import serve
@@ -58,8 +59,12 @@ class GridPost:
         return answers
 
 
-def find_sites(grid: Grid, parts: ServerParts, *, deadline: float, patience: float) -> dict[int, int]:
+def find_sites(
+    grid: Grid, parts: ServerParts, *, deadline: float, patience: float, resume: bool = False
+) -> dict[int, int]:
     """Node ids by client id, each proved by the site's key, once all sites of the plan are there.
+
+    With `resume`, budgets may be used: by the very run that goes on, which is looked at next.
 
     Raises:
         SitesMissing: after `patience` seconds some are missing, one is there twice, or a budget was used before.
@@ -92,17 +97,37 @@ def find_sites(grid: Grid, parts: ServerParts, *, deadline: float, patience: flo
             number, unspent = who
             if number in found:
                 raise SitesMissing(f"two nodes are site {parts.names[number]}")
-            if not unspent:
+            if not unspent and not resume:
                 raise SitesMissing(f"the budget of site {parts.names[number]} was used by an earlier run")
             found[number] = node
     return found
+
+
+def asking(post: Post, parts: ServerParts) -> Ask:
+    """What the sites' own files say, over the post; all of them must answer."""
+    people = None if parts.credentials is None else parts.credentials.people
+
+    def ask(shown: bytes | None) -> dict[int, SitePast]:
+        asked = {number: past.question(os.urandom(past.NONCE_BYTES), shown) for number in parts.names}
+        answers = post.exchange({number: (letter,) for number, letter in asked.items()})
+        found = {}
+        for number, letter in asked.items():
+            told = answers.get(number, Refused("no answer"))
+            if isinstance(told, Refused) or len(told) != 1:
+                why = told.text if isinstance(told, Refused) else "not one answer"
+                raise SitesMissing(f"site {parts.names[number]} does not say what it holds: {why}")
+            found[number] = past.read_answer(letter, told[0], number, parts.schedule, people)
+        return found
+
+    return ask
 
 
 def server_app(pilot: Pilot | None = None) -> ServerApp:
     """The app of the server; `pilot` as in `site_app`.
 
     Run configuration: `federation`, the folder that `secure-fedmeta new --flower` made; `out`, where the run is
-    written (relative to it); `deadline` and `patience`, seconds for one exchange and for all sites to come.
+    written (relative to it); `deadline` and `patience`, seconds for one exchange and for all sites to come; `resume`,
+    to go on with the run in `out`, whose server's process was ended.
     """
     app = ServerApp()
 
@@ -114,11 +139,14 @@ def server_app(pilot: Pilot | None = None) -> ServerApp:
             raise SettingError("no federation folder", "run-config", 'give federation="FOLDER"')
         parts = read_server(Path(federation) / "server", pilot)
         deadline = float(configured.get("deadline", DEADLINE))
-        nodes = find_sites(grid, parts, deadline=deadline, patience=float(configured.get("patience", PATIENCE)))
+        resume = bool(configured.get("resume", False))
+        patience = float(configured.get("patience", PATIENCE))
+        nodes = find_sites(grid, parts, deadline=deadline, patience=patience, resume=resume)
         _LOG.info("%d sites are there", len(nodes))
         post = GridPost(grid, nodes, deadline=deadline)
         exchange = Exchange(parts.schedule, tuple(sorted(parts.names)), post, credentials=parts.credentials)
-        run = serve(parts, exchange, Path(federation) / str(configured.get("out", "runs/1")), on_round=tell)
+        out = Path(federation) / str(configured.get("out", "runs/1"))
+        run = serve(parts, exchange, out, on_round=tell, goes_on=asking(post, parts) if resume else None)
         _LOG.info("%s", run.guarantee)
 
     return app

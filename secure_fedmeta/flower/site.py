@@ -17,7 +17,7 @@ from fedmeta_privacy.errors import PrivacyError
 from ..errors import UserError, VisitRefused
 from ..federation.contribution import check_data
 from ..federation.visits import Visit
-from . import hello
+from . import hello, past
 from .letters import ACTION, keep_note, note_of, packed, refusal, unpacked
 from .places import SITE, read_place
 
@@ -66,6 +66,9 @@ def _answer(message: Message, context: Context, pilot: Pilot | None) -> RecordDi
             unspent = limit == 0.0 or visit.affords(limit * (1 - 2.0**-40))
             identity = None if parts.credentials is None else parts.credentials.identity
             return packed([hello.answer(letters[0], parts.number, parts.schedule, unspent=unspent, identity=identity)])
+        if len(letters) == 1 and past.is_question(letters[0]):
+            identity = None if parts.credentials is None else parts.credentials.identity
+            return packed([past.answer(letters[0], parts.number, folder, identity)])
         answers, note = visit.receive(letters, note_of(context))
         keep_note(context, note)
         return packed(answers)

@@ -45,9 +45,9 @@ def test_json(capsys, arguments, codes):
 
 
 def test_an_unknown_one_is_a_numbered_error(capsys):
-    status, out, err = run(capsys, "SFM-123")
-    assert (status, out) == (1, "") and err.startswith("SFM-102: nothing is called 'SFM-123'") and err.count("\n") == 1
-    status, out, _ = run(capsys, "SFM-123", "--format", "json")
+    status, out, err = run(capsys, "SFM-999")
+    assert (status, out) == (1, "") and err.startswith("SFM-102: nothing is called 'SFM-999'") and err.count("\n") == 1
+    status, out, _ = run(capsys, "SFM-999", "--format", "json")
     assert status == 1 and json.loads(out)["error"]["code"] == "SFM-102"
 
 

@@ -30,7 +30,8 @@ def sums_are_exact(deployment):
 
 
 def holds(deployment, *said):
-    """The audit is content, but for what is expected to be missing."""
+    """The audit is content, but for what is missing: these runs have no noise, so that sums are exact."""
+    said = ("no guarantee is claimed", *said)
     found = deployment.audited().findings
     assert found.verdict in (Verdict.OK, Verdict.INCOMPLETE), found.found
     assert all(any(one in each.what for one in said) for each in found.found), found.found
