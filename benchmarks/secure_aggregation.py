@@ -121,7 +121,11 @@ def one_round(args: argparse.Namespace) -> dict[str, object]:
             last = serve(phase, lambda id_=id_, message=message: server.receive(message, sender=id_))
         return last
 
+    received: defaultdict[int, int] = defaultdict(int)
+
     def inbox(step: Step) -> dict[int, bytes]:
+        for out in step.send:
+            received[out.to] += len(out.message)
         return {out.to: out.message for out in step.send}
 
     gc.collect()  # so that the garbage of the set-up is not counted
@@ -148,6 +152,7 @@ def one_round(args: argparse.Namespace) -> dict[str, object]:
         "all_clients_seconds": sum(map(computed, by_client.values())),
         "all_clients_verifying_seconds": sum(c[VERIFYING] for c in by_client.values()),
         "upload_bytes_per_client": statistics.median(sent[id_] for id_ in ids[len(lost) :]),
+        "download_bytes_per_client": statistics.median(received[id_] for id_ in ids[len(lost) :]),
         "wall_seconds": wall,
         "peak_memory_bytes": peak,
         "exact": bool(exact),

@@ -108,6 +108,23 @@ answer_3 = 4
 budgets.check_3(answer_3)
 
 # %% [markdown]
+# **Exercise 4.** Mend it. `reports(new_engine, rounds)`: what the client says after each round. `new_engine()` makes an engine, `engine.train()` is a round, `engine.epsilon()` is what this engine has seen.
+
+# %% tags=["exercise"]
+answer_4 = ...
+
+# %% tags=["solution"]
+def answer_4(new_engine, rounds):
+    engine, told = new_engine(), []
+    for _ in range(rounds):
+        engine.train()
+        told.append(engine.epsilon())
+    return told
+
+# %% tags=["check"]
+budgets.check_4(answer_4)
+
+# %% [markdown]
 # ## Break it
 #
 # `secure-fedmeta check` reads scripts and runs none of them. Write the bug into a file and let it look; then mend it.
@@ -126,6 +143,23 @@ class Client(fl.client.NumPyClient):
         return self.get_parameters(config), 1, {"epsilon": engine.get_epsilon(1e-5)}
 """)
 for finding in check_paths([Path("client.py")]).findings:
+    print(finding.code, finding.rule.title)
+
+# %% [markdown]
+# The client with one engine, made with the client itself. The epsilon that it reports is now that of all its rounds.
+
+# %%
+Path("mended.py").write_text("""from opacus import PrivacyEngine
+import flwr as fl
+class Client(fl.client.NumPyClient):
+    def __init__(self, net, opt, data):
+        self.engine = PrivacyEngine()
+        self.net, self.opt, self.data = self.engine.make_private(module=net, optimizer=opt, data_loader=data,
+                                                                 noise_multiplier=1.0, max_grad_norm=1.0)
+    def fit(self, parameters, config):
+        return self.get_parameters(config), 1, {"epsilon": self.engine.get_epsilon(1e-5)}
+""")
+for finding in check_paths([Path("mended.py")]).findings:
     print(finding.code, finding.rule.title)
 
 # %% [markdown]

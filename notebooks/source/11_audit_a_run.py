@@ -97,6 +97,24 @@ answer_3 = "heads"
 auditing.check_3(answer_3)
 
 # %% [markdown]
+# **Exercise 4.** Be the auditor. `first_broken(lines)`: `lines` are pairs of a content (bytes) and the hash of the content before it (SHA-256 in hex; empty in the first). The index of the first line that does not fit the one before; -1 if all do.
+
+# %% tags=["exercise"]
+answer_4 = ...
+
+# %% tags=["solution"]
+import hashlib
+
+def answer_4(lines):
+    for at in range(1, len(lines)):
+        if lines[at][1] != hashlib.sha256(lines[at - 1][0]).hexdigest():
+            return at
+    return -1
+
+# %% tags=["check"]
+auditing.check_4(answer_4)
+
+# %% [markdown]
 # ## Break it
 #
 # Lower the claimed epsilon in the last line, and find which rules you broke. One of them holds even for an operator who signs the edited line anew: the claim is smaller than what the rounds come to (exit status 4, if nothing else were wrong).

@@ -87,6 +87,42 @@ answer_3 = "long and alone"
 attacking.check_3(answer_3)
 
 # %% [markdown]
+# **Exercise 4.** Draw the curve of the attack itself. `hits(members, others, alarms)`: of the members' scores, the share above the threshold that at most the share `alarms` of the others' scores exceeds.
+
+# %% tags=["exercise"]
+answer_4 = ...
+
+# %% tags=["solution"]
+import numpy as np
+
+def answer_4(members, others, alarms):
+    threshold = np.sort(others)[::-1][int(alarms * len(others))]
+    return float(np.mean(members > threshold))
+
+# %% tags=["check"]
+attacking.check_4(answer_4)
+
+# %% [markdown]
+# The strongest seat there is, on one round of this plan: an attacker who knows every record but one, and sees the masked sum. Without noise it finds all; with it, what the round's share of epsilon allows at most.
+
+# %% tags=["random"]
+import numpy as np
+from secure_fedmeta.attacks.figures import true_positives_at, true_positives_limit
+from secure_fedmeta.attacks.membership import scores
+
+seen = [10 ** (-3 + i / 10) for i in range(30)]
+roc = {}
+for name, noisy in (("sum without noise", False), ("sum with noise", True)):
+    members, others = scores(target, noisy=noisy)
+    roc[name] = [true_positives_at(members, others, a) for a in seen]
+mu = math.sqrt(target.schedule.shift(target.schedule.planned_survivors))
+roc["allowed by this round"] = [true_positives_limit(mu, a) for a in seen]
+curves(seen, roc | {"guessing": seen},
+       "Hits over false alarms: without noise the curve lies at 1 everywhere; with noise close to guessing, along its limit.",
+       labels=("false alarms", "hits"), xscale="log", yscale="log")
+print("without noise every member is found:", min(roc["sum without noise"]) > 0.99)
+
+# %% [markdown]
 # ## Break it
 #
 # Another attack: read a record out of an update. First from one bare update, then from the sum, without and with noise. Which of them would you have to weaken to make the next one succeed?

@@ -100,6 +100,20 @@ def infer_membership(target: Target, *, entropy: Entropy = os.urandom, draws: in
     )
 
 
+def scores(target: Target, *, noisy: bool, entropy: Entropy = os.urandom, draws: int = DRAWS) -> tuple[Float, Float]:
+    """Scores with and without each record, of an attacker who knows all others, at a masked sum; for a curve.
+
+    Args:
+        target: the round.
+        noisy: with the noise of all planned survivors, or with none.
+        entropy: of the noise.
+        draws: of noise for each record.
+    """
+    seat = _Seat(others=True, known=True, parties=target.schedule.planned_survivors if noisy else 0)
+    worlds = _play(target, seat, entropy, draws if noisy else 1)
+    return worlds.within, worlds.without
+
+
 def _figure(observed: str, attacker: str, seat: _Seat, target: Target, entropy: Entropy, draws: int) -> Figure:
     worlds = _play(target, seat, entropy, draws if seat.parties else 1)
     limits = {}

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .verdicts import Verdict, judge, judge_function
 
 
@@ -62,4 +64,44 @@ def check_3(canary: Any) -> Verdict:
             (lambda a: "short" in a, "The noise is made for rows as long as the clip: a short one drowns in it."),
         ],
         otherwise="Which row moves the sum most, and where does nobody else's row point?",
+    )
+
+
+def check_4(hits: Any) -> Verdict:
+    """`hits(members, others, alarms)`: of the members, the share with a score above the threshold that at most the share
+    `alarms` of the others exceeds.
+    """
+    rng = np.random.default_rng(0)
+    members, others = rng.normal(1, 1, 170), rng.normal(0, 1, 330)
+
+    def threshold(scores: Any, share: float) -> float:
+        return float(np.sort(scores)[::-1][int(share * len(scores))])
+
+    def right(members: Any, others: Any, alarms: float) -> float:
+        return float(np.mean(members > threshold(others, alarms)))
+
+    return judge_function(
+        hits,
+        [(members, others, 0.01), (members, others, 0.1), (others, members, 0.05)],
+        right=right,
+        says="One point of the curve: the threshold comes from the others alone, then the members are counted.",
+        hints=[
+            (
+                lambda m, o, a: float(np.mean(m > threshold(m, a))),
+                "Your threshold is one of the members' own scores: false alarms are about the others.",
+            ),
+            (
+                lambda m, o, a: float(np.mean(m > np.sort(o)[int(a * len(o))])),
+                "You sorted upwards: this threshold accuses nearly all of the others.",
+            ),
+            (
+                lambda m, o, a: (np.mean(m > threshold(o, a)) + np.mean(o <= threshold(o, a))) / 2,
+                "That is an accuracy, which hides how few are found. Count hits alone.",
+            ),
+            (
+                lambda m, o, a: float(np.mean(o > threshold(o, a))),
+                "Those are the false alarms themselves. How many members lie above the same threshold?",
+            ),
+        ],
+        otherwise="Sort the others' scores downwards, take the one at alarms * their number, count members above it.",
     )

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
-from .verdicts import Verdict, judge
+from .verdicts import Verdict, judge, judge_function
+
+Chain = Sequence[tuple[bytes, str]]
 
 
 def check_1(status: Any) -> Verdict:
@@ -50,4 +54,59 @@ def check_3(what: Any) -> Verdict:
             (lambda a: "epsilon" in a, "The epsilon of the shorter ledger is right, for the shorter ledger."),
         ],
         otherwise='Answer "hash", "heads" or "nothing".',
+    )
+
+
+def chained(*contents: bytes) -> list[tuple[bytes, str]]:
+    """Lines as (content, hash of the content before it in hex); the first names nobody.
+
+    Example:
+        >>> [prev[:8] for _, prev in chained(b"one", b"two")]
+        ['', '7692c3ad']
+    """
+    return [
+        (content, hashlib.sha256(contents[at - 1]).hexdigest() if at else "") for at, content in enumerate(contents)
+    ]
+
+
+def check_4(first_broken: Any) -> Verdict:
+    """`first_broken(lines)`: the index of the first line that does not name the hash of the one before; -1 if none."""
+    whole = chained(b"run", b"round 1", b"round 2", b"end")
+    changed = [whole[0], (b"round 1!", whole[1][1]), *whole[2:]]
+    thinned = [whole[0], *whole[2:]]
+    twice = [whole[0], (b"x", "00"), (b"y", "00"), whole[3]]
+
+    def broken(lines: Chain) -> list[int]:
+        return [
+            at
+            for at in range(1, len(lines))
+            if lines[at][1] != hashlib.sha256(lines[at - 1][0]).hexdigest()
+        ]  # fmt: skip
+
+    def first(lines: Chain) -> int:
+        return (broken(lines) or [-1])[0]
+
+    return judge_function(
+        first_broken,
+        [(whole,), (changed,), (thinned,), (twice,)],
+        right=first,
+        says="The line after the changed one gives it away: it still names the old content.",
+        hints=[
+            (
+                lambda lines: first(lines) - 1 if first(lines) > 0 else -1,
+                "You name the line before it. Which of the two is false, nobody can know: name the one that does not fit.",
+            ),
+            (
+                lambda lines: (broken(lines) or [-1])[-1],
+                "That is the last line that does not fit. Everything after the first one is in doubt.",
+            ),
+            (lambda lines: bool(broken(lines)), "That says whether; the question is where."),
+            (
+                lambda lines: next(
+                    (at for at, (content, prev) in enumerate(lines) if prev != hashlib.sha256(content).hexdigest()), -1
+                ),
+                "You compare a line with its own hash: `prev` is of the line *before*.",
+            ),
+        ],
+        otherwise="Walk over the lines from the second one on; compare each `prev` with sha256 of the content before.",
     )

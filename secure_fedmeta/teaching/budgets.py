@@ -79,3 +79,64 @@ def check_3(line: Any) -> Verdict:
         ],
         otherwise="Which object should live as long as the run, and does not?",
     )
+
+
+class Engine:
+    """An accountant of one object, as a student meets it: `train` is a round, `epsilon` what it has seen since it was made.
+
+    Example:
+        >>> engine = Engine()
+        >>> engine.train(), engine.train(), round(engine.epsilon(), 2)
+        (None, None, 0.88)
+    """
+
+    def __init__(self) -> None:
+        self._rounds = 0
+
+    def train(self) -> None:
+        """One round."""
+        self._rounds += 1
+
+    def epsilon(self) -> float:
+        """Of all rounds of this engine."""
+        return 0.62 * math.sqrt(self._rounds)
+
+
+def check_4(reports: Any) -> Verdict:
+    """`reports(new_engine, rounds)`: what the mended client says after each round; `new_engine()` makes an engine."""
+
+    def played(new_engine: Any, rounds: int, *, early: bool = False) -> list[float]:
+        engine, told = new_engine(), []
+        for _ in range(rounds):
+            if early:
+                told.append(engine.epsilon())
+            engine.train()
+            if not early:
+                told.append(engine.epsilon())
+        return told
+
+    def anew(new_engine: Any, rounds: int) -> list[float]:
+        return [played(new_engine, 1)[0] for _ in range(rounds)]
+
+    return judge_function(
+        reports,
+        [(Engine, 3), (Engine, 10)],
+        right=played,
+        says="One engine for the whole run: it remembers every round, and its report grows.",
+        hints=[
+            (anew, "Every report is the same: each round has an engine of its own, which is the bug."),
+            (
+                lambda new_engine, rounds: list(np.cumsum(anew(new_engine, rounds))),
+                "You added the rounds' own reports. That is safe and far too much: let one engine compose them.",
+            ),
+            (
+                lambda new_engine, rounds: played(new_engine, rounds, early=True),
+                "Your reports lag behind: the round just trained is not in them.",
+            ),
+            (
+                lambda new_engine, rounds: played(new_engine, rounds)[-1],
+                "That is the last report alone; the client reports after every round.",
+            ),
+        ],
+        otherwise="Make one engine before the loop; in each round train, then append what the engine says.",
+    )

@@ -1,5 +1,6 @@
 """Every check of every notebook: the right answer, three usual wrong ones with a hint each, and nonsense."""
 
+import hashlib
 import importlib
 
 import numpy as np
@@ -49,6 +50,22 @@ def clip(rows, bound):
 
 def lost(labels, scores, sign=1, share=0.6):
     return share * labels[np.argsort(sign * scores, kind="stable")[: round(0.8 * len(scores))]].mean()
+
+
+def reports(new_engine, rounds):
+    engine, told = new_engine(), []
+    for _ in range(rounds):
+        engine.train()
+        told.append(engine.epsilon())
+    return told
+
+
+def broken(lines):
+    return [i for i in range(1, len(lines)) if lines[i][1] != hashlib.sha256(lines[i - 1][0]).hexdigest()]
+
+
+def above(scores, share):
+    return np.sort(scores)[::-1][int(share * len(scores))]
 
 
 e = np.exp
@@ -111,6 +128,10 @@ CASES = {
         ),
         (3.7, [0.62, 31, 4.4]),
         (4, [5, 8, 1]),
+        (
+            reports,
+            [lambda m, n: [reports(m, 1)[0]] * n, lambda m, n: [0.62 * i for i in range(1, n + 1)], lambda m, n: [0.0, *reports(m, n)[:-1]]],
+        ),
     ],
     "joining": [
         (
@@ -132,7 +153,15 @@ CASES = {
         ("query", ["support", "both", "test patients"]),
         (0.3, [0.2975, 0.5975, 0.4225]),
     ],
-    "auditing": [(3, [4, 5, 0]), ("forged", ["old", "secret", "lost"]), ("heads", ["hash", "nothing", "epsilon"])],
+    "auditing": [
+        (3, [4, 5, 0]),
+        ("forged", ["old", "secret", "lost"]),
+        ("heads", ["hash", "nothing", "epsilon"]),
+        (
+            lambda lines: min(broken(lines), default=-1),
+            [lambda lines: max(broken(lines), default=-1), lambda lines: bool(broken(lines)), lambda lines: min(broken(lines), default=0) - 1],
+        ),
+    ],
     "attacking": [
         (
             lambda x, d, a: min(1.0, e(x) * a + d, 1 - e(-x) * (1 - d - a)),
@@ -140,6 +169,10 @@ CASES = {
         ),
         ("not refuted", ["claim wrong", "claim right", "it is private"]),
         ("long and alone", ["typical", "random", "short"]),
+        (
+            lambda m, o, a: np.mean(m > above(o, a)),
+            [lambda m, o, a: np.mean(m > above(m, a)), lambda m, o, a: np.mean(o > above(o, a)), lambda m, o, a: np.mean(m > np.sort(o)[int(a * len(o))])],
+        ),
     ],
     "cases": [
         ("nobody", ["the server", "the other hospitals", "the auditor"]),
