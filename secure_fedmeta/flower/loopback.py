@@ -30,6 +30,7 @@ from .places import SITE
 LINK = "here"
 PATIENCE = 60.0  # seconds for a program to answer
 _QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+_QUICK = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.05"}  # seconds that a message may wait for its process; 1 if unset
 
 
 class Loopback:
@@ -90,7 +91,7 @@ class Loopback:
     @property
     def environment(self) -> dict[str, str]:
         """Of every program: no telemetry, and its own home."""
-        return {**os.environ, **_QUIET, "FLWR_HOME": str(self.folder / ".flwr"), "PATH": self._path}
+        return {**os.environ, **_QUICK, **_QUIET, "FLWR_HOME": str(self.folder / ".flwr"), "PATH": self._path}
 
     def start_link(self) -> None:
         """Start the SuperLink, with its database on the disk, and wait until it answers."""

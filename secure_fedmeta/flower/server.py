@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,38 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("flwr.secure_fedmeta.server")
 DEADLINE, PATIENCE = 120.0, 600.0  # seconds
 _PAUSE = 0.5
+_POLL, _LONGEST_POLL = 0.02, 0.25  # seconds; Flower's own `send_and_receive` looks every three
+
+
+def delivered(grid: Grid, messages: Sequence[Message], *, deadline: float) -> dict[int, Message]:
+    """Send messages, and wait for their replies until the deadline; those that came, by the message's place.
+
+    A SuperLink that is away for a while, because it is started again, is tried until then: with its database on the
+    disk it has the messages still. Whatever the transport raises is therefore no reason to end the run.
+    """
+    end = time.monotonic() + deadline
+    places: dict[str, int] = {}  # by the name of a message that is on its way
+    replies: dict[int, Message] = {}
+    pause = _POLL
+    while len(replies) < len(messages):
+        try:
+            while len(places) < len(messages):  # one by one: together they may be more than a request may hold
+                message = messages[len(places)]
+                (name,) = grid.push_messages([message])
+                # It has no new name if an attempt that broke off had delivered it.
+                places[name or message.metadata.message_id] = len(places)
+            open_ones = [name for name, place in places.items() if place not in replies]
+            for reply in grid.pull_messages(open_ones):
+                place = places.get(reply.metadata.reply_to_message_id)
+                if place is not None:
+                    replies.setdefault(place, reply)
+        except Exception as error:  # noqa: BLE001 - Flower names no errors of its transport
+            _LOG.warning("the SuperLink does not answer: %s", type(error).__name__)
+        if len(replies) == len(messages) or time.monotonic() > end:
+            break
+        time.sleep(pause)
+        pause = min(1.5 * pause, _LONGEST_POLL)
+    return replies
 
 
 class GridPost:
@@ -41,22 +74,19 @@ class GridPost:
 
     def __init__(self, grid: Grid, nodes: Mapping[int, int], *, deadline: float) -> None:
         self._grid, self._nodes, self._deadline = grid, dict(nodes), deadline
-        self._sites = {node: site for site, node in nodes.items()}
         self._exchanges = 0
 
     def exchange(self, letters: Mapping[int, Sequence[bytes]]) -> dict[int, Answer]:
         """Deliver, and wait."""
         self._exchanges += 1
+        sites = sorted(letters)
+        group = str(self._exchanges)
         asked = [
-            Message(packed(each), self._nodes[site], MESSAGE_TYPE, ttl=self._deadline, group_id=str(self._exchanges))
-            for site, each in sorted(letters.items())
+            Message(packed(letters[site]), self._nodes[site], MESSAGE_TYPE, ttl=self._deadline, group_id=group)
+            for site in sites
         ]
-        answers: dict[int, Answer] = {}
-        for reply in self._grid.send_and_receive(asked, timeout=self._deadline):
-            site = self._sites.get(reply.metadata.src_node_id)
-            if site is not None and site in letters:
-                answers[site] = answered(reply)
-        return answers
+        came = delivered(self._grid, asked, deadline=self._deadline)
+        return {sites[place]: answered(reply) for place, reply in came.items()}
 
 
 def find_sites(
@@ -85,8 +115,8 @@ def find_sites(
             continue
         question = hello.question(os.urandom(hello.NONCE_BYTES))
         letters = [Message(packed([question]), node, MESSAGE_TYPE, ttl=deadline) for node in fresh]
-        for reply in grid.send_and_receive(letters, timeout=deadline):
-            node, answer = reply.metadata.src_node_id, answered(reply)
+        for place, reply in delivered(grid, letters, deadline=deadline).items():
+            node, answer = fresh[place], answered(reply)
             if isinstance(answer, Refused):
                 said[node] = answer.text
                 continue
@@ -162,7 +192,7 @@ def tell(exchange: Exchange, seconds: float) -> None:
             "round": closed.round,
             "survivors": len(closed.survivors),
             "aborted": closed.aborted,
-            "epsilon": closed.spent.server,
+            "epsilon": closed.spent.server if math.isfinite(closed.spent.server) else "none",
             "seconds": round(seconds, 3),
         }
         _LOG.info("%s", json.dumps(line, sort_keys=True))

@@ -36,8 +36,8 @@ def there(tmp_path):
 
 def played(grid, folder, *, resume=False):
     parts = read_server(folder / "server")
-    nodes = find_sites(grid, parts, deadline=5.0, patience=0.0, resume=resume)
-    post = GridPost(grid, nodes, deadline=5.0)
+    nodes = find_sites(grid, parts, deadline=0.5, patience=0.0, resume=resume)
+    post = GridPost(grid, nodes, deadline=0.5)
     exchange = Exchange(parts.schedule, (1, 2, 3, 4), post, credentials=parts.credentials)
     return serve(parts, exchange, folder / "run", goes_on=asking(post, parts) if resume else None)
 
@@ -91,10 +91,10 @@ def test_a_ledger_put_back_is_told_by_any_site(there, monkeypatch):
 def test_all_sites_must_say_what_they_hold(there, monkeypatch):
     grid, folder = cut(monkeypatch, there)
     parts = read_server(folder / "server")
-    nodes = find_sites(grid, parts, deadline=5.0, patience=0.0, resume=True)
+    nodes = find_sites(grid, parts, deadline=0.5, patience=0.0, resume=True)
     grid.down = {102}
     with pytest.raises(SitesMissing, match="hospital-03 does not say what it holds"):
-        asking(GridPost(grid, nodes, deadline=5.0), parts)(None)
+        asking(GridPost(grid, nodes, deadline=0.5), parts)(None)
 
 
 def test_answers_that_are_bent(there, monkeypatch):
@@ -102,7 +102,7 @@ def test_answers_that_are_bent(there, monkeypatch):
     parts = read_server(folder / "server")
     asked = past.question(bytes(32), None)
     message = Message(packed([asked]), 100, "query.secure_fedmeta")
-    (reply,) = grid.send_and_receive([message], timeout=1.0)
+    reply = grid.ask(message)
     (told,) = answered(reply)
     people = parts.credentials.people
     read = past.read_answer(asked, told, 1, parts.schedule, people)

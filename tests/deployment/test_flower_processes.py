@@ -118,7 +118,7 @@ def test_a_machine_that_hangs_is_late_and_its_late_answer_changes_nothing(tmp_pa
     folder = federation(tmp_path / "f", clients=5, rounds=2, epsilon="none", dropout_fraction=0.2)
     with Deployment(folder, port=9480) as here:
         site = here.sites[0]
-        started = here.started_run({"deadline": 40.0}, log=here.log)
+        started = here.started_run({"deadline": 75.0}, log=here.log)
         here.until(lambda: here.visits(site) == 1)
         with here.frozen(site):
             here.until(lambda: here.visits(here.sites[1]) >= 3, seconds=300)
@@ -138,7 +138,7 @@ def test_a_superlink_that_is_restarted(tmp_path):
         here.link_alone(signal.SIGKILL)
         time.sleep(3)
         here.start_link()
-        here.until(lambda: len(here.told("aborted")) == 3, seconds=900)
+        here.until(lambda: here.lines("end"), seconds=900)  # what shows the log ended with the first SuperLink
         started.kill()
         bodies = sums_are_exact(here)
         assert bodies[-1]["survivors"] == [1, 2, 3, 4]

@@ -59,6 +59,11 @@ class Deployment(Loopback):
         """Its lines of JSON that hold this key."""
         return [line for line in map(json.loads, _JSON.findall(self.text())) if key in line]
 
+    def lines(self, kind):
+        """How many lines of this type the ledger holds by now."""
+        path = self.folder / "runs/1/ledger.jsonl"
+        return path.read_bytes().count(b'"type":"%s"' % kind.encode()) if path.exists() else 0
+
     def link_alone(self, how=signal.SIGKILL):
         """End the SuperLink's own process and leave what it has started."""
         self._link.send_signal(how)

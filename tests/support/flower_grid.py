@@ -15,25 +15,38 @@ class Grid:
         self.broken = set()
         self.app = site_app()
         self.seen = []
+        self.replies = {}
+        self.away = 0  # so many times nothing can be pulled
 
     def get_node_ids(self):
         return [node for node in self.homes if node not in self.down]
 
-    def send_and_receive(self, messages, *, timeout=None):
-        assert timeout is not None
-        replies = []
+    def push_messages(self, messages):
+        names = []
         for message in messages:
             node = message.metadata.dst_node_id
             assert message.metadata.message_type == "query.secure_fedmeta"
             self.seen.append(message.content)
+            names.append(f"message-{len(self.seen)}")
             if node in self.down:
                 continue
-            asked = message
             context = Context(1, node, {"site": str(self.homes[node])}, self.states[node], {})
             if node in self.broken:
-                reply = Message(Error(code=1, reason="boom"), reply_to=asked)
+                reply = Message(Error(code=1, reason="boom"), reply_to=message)
             else:
-                reply = self.app(asked, context)
+                reply = self.app(message, context)
             self.states[node] = context.state
-            replies.append(reply)
-        return replies
+            reply.metadata.__dict__["_reply_to_message_id"] = names[-1]  # as the SuperLink has it
+            self.replies[names[-1]] = reply
+        return names
+
+    def pull_messages(self, names):
+        if self.away:
+            self.away -= 1
+            raise ConnectionError("the SuperLink is started again")
+        return [self.replies.pop(name) for name in list(names) if name in self.replies]
+
+    def ask(self, message):
+        """One message and its reply."""
+        (name,) = self.push_messages([message])
+        return self.replies.pop(name)

@@ -35,7 +35,7 @@ def grid(tmp_path):
 
 def found(grid, folder, **settings):
     parts = read_server(folder / "server")
-    return parts, find_sites(grid, parts, **{"deadline": 5.0, "patience": 0.0} | settings)
+    return parts, find_sites(grid, parts, **{"deadline": 0.5, "patience": 0.0} | settings)
 
 
 def test_a_run_leaves_what_a_run_leaves(grid, caplog):
@@ -63,7 +63,7 @@ def test_nodes_that_are_down_or_broken_are_missing(grid):
     grid, folder = grid
     parts, nodes = found(grid, folder)
     assert nodes == {1: 100, 2: 101, 3: 102, 4: 103}
-    post = GridPost(grid, nodes, deadline=5.0)
+    post = GridPost(grid, nodes, deadline=0.5)
     exchange = Exchange(parts.schedule, (1, 2, 3, 4), post, credentials=parts.credentials)
     grid.down = {103}
     report = exchange.run_round()
@@ -72,6 +72,20 @@ def test_nodes_that_are_down_or_broken_are_missing(grid):
     grid.down, grid.broken = set(), {102}
     report = exchange.run_round()
     assert any("Flower could not deliver" in text for text in report.rejected) and "boom" not in str(report.rejected)
+
+
+def test_a_superlink_that_is_away_for_a_while_ends_nothing(grid):
+    grid, folder = grid
+    parts, nodes = found(grid, folder)
+    post = GridPost(grid, nodes, deadline=5.0)
+    exchange = Exchange(parts.schedule, (1, 2, 3, 4), post, credentials=parts.credentials)
+    grid.away = 3
+    report = exchange.run_round()
+    assert report.closed.survivors == (1, 2, 3, 4) and grid.away == 0
+    grid.away = 10**6
+    late = exchange.post = GridPost(grid, nodes, deadline=0.2)
+    report = exchange.run_round()
+    assert report.closed.aborted and late is exchange.post
 
 
 def test_sites_that_are_missing_twice_or_spent(grid):
@@ -87,7 +101,7 @@ def test_sites_that_are_missing_twice_or_spent(grid):
     parts, nodes = found(grid, folder)
     serve(
         parts,
-        Exchange(parts.schedule, (1, 2, 3, 4), GridPost(grid, nodes, deadline=5.0), parts.credentials),
+        Exchange(parts.schedule, (1, 2, 3, 4), GridPost(grid, nodes, deadline=0.5), parts.credentials),
         folder / "a",
     )
     with pytest.raises(SitesMissing, match="was used by an earlier run"):
@@ -95,7 +109,7 @@ def test_sites_that_are_missing_twice_or_spent(grid):
     with pytest.raises(UserError, match="SFM-103"):
         serve(
             parts,
-            Exchange(parts.schedule, (1, 2, 3, 4), GridPost(grid, nodes, deadline=5.0), parts.credentials),
+            Exchange(parts.schedule, (1, 2, 3, 4), GridPost(grid, nodes, deadline=0.5), parts.credentials),
             folder / "a",
         )
 
@@ -110,7 +124,7 @@ def test_a_site_says_why_and_nothing_else(grid, monkeypatch):
     monkeypatch.setattr("secure_fedmeta.flower.site.read_place", broken)
     parts = read_server(folder / "server")
     with pytest.raises(SitesMissing, match="the site failed: RuntimeError") as raised:
-        find_sites(grid, parts, deadline=5.0, patience=0.0)
+        find_sites(grid, parts, deadline=0.5, patience=0.0)
     assert "4711" not in str(raised.value)
 
 
@@ -128,9 +142,7 @@ def test_a_site_says_why_and_nothing_else(grid, monkeypatch):
 )
 def test_whatever_comes_is_answered_with_a_numbered_error(grid, content):
     grid, _ = grid
-    (reply,) = grid.send_and_receive(
-        [Message(RecordDict(content), dst_node_id=100, message_type="query.secure_fedmeta")], timeout=1.0
-    )
+    reply = grid.ask(Message(RecordDict(content), dst_node_id=100, message_type="query.secure_fedmeta"))
     answer = letters.answered(reply)
     assert isinstance(answer, Refused) and answer.text.startswith("SFM-")
 
