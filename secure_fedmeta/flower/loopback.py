@@ -30,7 +30,7 @@ from .places import SITE
 LINK = "here"
 PATIENCE = 60.0  # seconds for a program to answer
 _QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
-_QUICK = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.05"}  # seconds that a message may wait for its process; 1 if unset
+_QUICK = {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2"}  # seconds that a message may wait for its process; 1 if unset
 
 
 class Loopback:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("flwr.secure_fedmeta.server")
 DEADLINE, PATIENCE = 120.0, 600.0  # seconds
 _PAUSE = 0.5
-_POLL, _LONGEST_POLL = 0.02, 0.25  # seconds; Flower's own `send_and_receive` looks every three
+_POLL, _LONGEST_POLL = 0.02, 0.5  # seconds; Flower's own `send_and_receive` looks every three
 
 
 def delivered(grid: Grid, messages: Sequence[Message], *, deadline: float) -> dict[int, Message]:
