@@ -59,6 +59,8 @@ from secure_fedmeta.pilots.hospital import plan_with
 target = load_target("hospital")
 audit = audit_plan(target.plan)
 print(f"the plan's epsilon 3 at delta 1e-3 is {audit.claim:.2f} at delta 1e-5; refuted: {audit.refuted}")
+
+# %% tags=["random"]
 for bound in audit.bounds:
     print("at least", f"{bound.epsilon:.2f}", "by", bound.kind.name.lower())
 
