@@ -25,7 +25,7 @@ def test_nothing_grows(tmp_path, monkeypatch):
     """Flower's own objects in one process, so that two hundred rounds take minutes and not hours."""
     for name in ("_run_id", "_node_id", "_task_id"):
         monkeypatch.setattr(TaskIdentity, name, 1)
-    folder = federation(tmp_path / "f", clients=10, rounds=ROUNDS, epsilon=3.0, dropout_fraction=0.3)
+    folder = federation(tmp_path / "f", clients=10, rounds=ROUNDS, dropout_fraction=0.3, planned_survivors=7)
     homes = sorted((folder / "sites").iterdir())
     grid = Grid({100 + i: home for i, home in enumerate(homes)})
     parts = read_server(folder / "server")
@@ -48,8 +48,8 @@ def test_nothing_grows(tmp_path, monkeypatch):
             files = [sum(p.stat().st_size for p in home.rglob("*") if p.is_file()) for home in homes]
             sizes.append((max(notes), max(parts_kept), max(files)))
 
-    run = serve(parts, exchange, folder / "run", on_round=look)
-    assert len(survivors) == ROUNDS or "no room" in run.stopped
+    serve(parts, exchange, folder / "run", on_round=look)
+    assert len(survivors) == ROUNDS
     assert all(count in (0, 7, 8, 9, 10) for count in survivors) and np.mean(np.array(survivors) > 0) > 0.9
     notes, kept, files = zip(*sizes, strict=True)
     assert max(notes) < 600 and max(kept) < 12
