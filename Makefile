@@ -77,6 +77,10 @@ bench: $(V)/.dev
 	$(V)/bin/python benchmarks/curves.py --data synthetic --unit task --seeds 5
 	$(V)/bin/python benchmarks/curves.py --data digits --unit record --seeds 5
 	$(V)/bin/python benchmarks/prompt_tuning.py
+	$(V)/bin/python benchmarks/forecast.py
+	$(V)/bin/python benchmarks/scale_on_paper.py
+	$(V)/bin/python benchmarks/flower_rounds.py
+	$(V)/bin/python benchmarks/flower_large.py --deployment
 
 # Against other projects' code, each in an environment of its own under .peers/; stops where one cannot be built.
 bench-peers: $(V)/.dev
@@ -94,7 +98,8 @@ wheel-check: $(V)/.dev
 	rm -rf dist .wheelvenv && $(V)/bin/python -m build -q --wheel
 	$(PY) -m venv .wheelvenv && .wheelvenv/bin/python -m pip install --disable-pip-version-check -qq -c constraints.txt dist/*.whl
 	out=$$(mktemp -d) && cd $$out && $(CURDIR)/.wheelvenv/bin/secure-fedmeta run hospital --rounds 2 --out $$out/run \
-	  && test -s $$out/run/report.html && rm -rf $$out
+	  && test -s $$out/run/report.html \
+	  && $(CURDIR)/.wheelvenv/bin/secure-fedmeta new $$out/f --flower && test -s $$out/f/app/pyproject.toml && rm -rf $$out
 	rm -rf .wheelvenv
 
 clean:

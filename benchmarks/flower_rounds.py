@@ -4,7 +4,8 @@
 python benchmarks/flower_rounds.py                     # four SuperNodes on loopback, TLS and authentication on
 python benchmarks/flower_rounds.py --sites 4 --rounds 3 --json
 
-Both apps run under the same SuperLink and SuperNodes, one after the other; Flower starts a process for each message.
+All run under the same SuperLink and SuperNodes, one after the other. Flower starts a process for each message; the
+third app is Flower's echo with what any app needs that trains with DP-SGD in one message of a round: Opacus, and torch.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from secure_fedmeta.flower.loopback import Loopback
 
+UNSIGNED = 3  # exchanges of a round at strength semi-honest
 ECHO = Path(__file__).parent / "flower_echo"
 _JSON = re.compile(r"\{\"(?:exchange|echo|aborted)\".*\}")
 
@@ -37,7 +39,7 @@ def measure(sites: int, rounds: int, pilot: str) -> dict[str, object]:
         start = time.perf_counter()
         with Loopback(folder) as here:
             started = time.perf_counter() - start
-            ours, theirs = folder / "ours.log", folder / "theirs.log"
+            ours, theirs, training = (folder / f"{name}.log" for name in ("ours", "theirs", "training"))
             start = time.perf_counter()
             here.run(log=ours)
             whole = time.perf_counter() - start
@@ -47,11 +49,16 @@ def measure(sites: int, rounds: int, pilot: str) -> dict[str, object]:
             if len(done) != rounds or any(line["aborted"] for line in done):
                 raise SystemExit(ours.read_text()[-2000:])
             sizes = " ".join(f"{e['bytes_out'] // sites}/{e['bytes_in'] // sites}" for e in exchanges)
-            here.run({"sizes": sizes, "sites": sites}, app=ECHO, log=theirs)
+            phases = len(exchanges) // rounds
+            upload = 3 if phases > UNSIGNED else 2
+            settings = {"sizes": sizes, "sites": sites, "phases": phases}
+            here.run(settings, app=ECHO, log=theirs)
+            here.run(settings | {"trains": upload}, app=ECHO, log=training)
             echoes = [line["echo"] for line in lines_of(theirs)]
-    phases = len(exchanges) // rounds
+            trained = [line["echo"] for line in lines_of(training)]
     ours_by = [statistics.median(e["seconds"] for e in exchanges[at::phases]) for at in range(phases)]
     echo_by = [statistics.median(echoes[at::phases]) for at in range(phases)]
+    train_by = [statistics.median(trained[at::phases]) for at in range(phases)]
     return {
         "sites": sites,
         "rounds": rounds,
@@ -59,8 +66,10 @@ def measure(sites: int, rounds: int, pilot: str) -> dict[str, object]:
         "first_exchange": whole - sum(float(line["seconds"]) for line in done),
         "phases_ours": ours_by,
         "phases_flower": echo_by,
+        "phases_training": train_by,
         "round_ours": sum(ours_by),
         "round_flower": sum(echo_by),
+        "round_training": sum(train_by),
         "bytes_a_round": sum(e["bytes_out"] + e["bytes_in"] for e in exchanges) / rounds,
     }
 
@@ -78,10 +87,14 @@ def main() -> None:
         return
     print(f"{options.sites} SuperNodes, {options.rounds} rounds; processes and certificates: {found['start']:.1f} s")
     print(f"`flwr run` beside the rounds (packing, installing, finding sites): {found['first_exchange']:.1f} s")
-    for at, (ours, flower) in enumerate(zip(found["phases_ours"], found["phases_flower"], strict=True), start=1):
-        print(f"exchange {at}: {ours:6.1f} s, Flower alone {flower:6.1f} s")
-    ratio = found["round_ours"] / found["round_flower"]
-    print(f"a round:    {found['round_ours']:6.1f} s, Flower alone {found['round_flower']:6.1f} s: {ratio:.2f} times")
+    columns = zip(found["phases_ours"], found["phases_flower"], found["phases_training"], strict=True)
+    for at, (ours, flower, training) in enumerate(columns, start=1):
+        print(
+            f"exchange {at}: {ours:6.1f} s; Flower alone {flower:6.1f} s, with Opacus loaded to train {training:6.1f} s"
+        )
+    ours, flower, training = (found[name] for name in ("round_ours", "round_flower", "round_training"))
+    print(f"a round:    {ours:6.1f} s; Flower alone {flower:6.1f} s, with Opacus to train {training:6.1f} s")
+    print(f"ratios:     {ours / flower:.2f} and {ours / training:.2f}")
     print(f"{found['bytes_a_round']:.0f} protocol bytes a round")
 
 

@@ -13,9 +13,12 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     while len(nodes := list(grid.get_node_ids())) < int(context.run_config["sites"]):
         time.sleep(0.2)
-    for phase in str(context.run_config["sizes"]).split():
+    trains = int(context.run_config["trains"])  # of a round's exchanges, from 1; 0 for none
+    phases = str(context.run_config["sizes"]).split()
+    for number, phase in enumerate(phases):
         out, back = map(int, phase.split("/"))
-        record = RecordDict({"letter": ConfigRecord({"bytes": bytes(out), "back": back})})
+        now = trains > 0 and number % int(context.run_config["phases"]) == trains - 1
+        record = RecordDict({"letter": ConfigRecord({"bytes": bytes(out), "back": back, "trains": now})})
         letters = [Message(record, dst_node_id=node, message_type="query") for node in nodes]
         start = time.perf_counter()
         replies = list(grid.send_and_receive(letters, timeout=300))
