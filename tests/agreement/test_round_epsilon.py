@@ -68,7 +68,9 @@ def decoded_sums(schedule, with_patient, scale):
     return drawn
 
 
-@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.long)]
+)
 def schedule(request):
     # Signatures change nothing in the sum, and cost most of a round.
     plan = small_plan(rounds=1, epsilon=10.0, delta=1e-3, outer_lr=1e-9, query_slots=1, strength="semi-honest")

@@ -47,7 +47,7 @@ def charges(folder):
 
 
 @pytest.mark.parametrize("calls", [3, 26, 47, 60, 75, 90, 104, 118])
-@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize("torn", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_it_goes_on(there, monkeypatch, calls, torn):
     """The sites are cut off with it wherever their own writes come first: theirs are files of the same process here."""
     grid, folder = there

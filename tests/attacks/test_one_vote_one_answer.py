@@ -51,6 +51,9 @@ KINDS = {
 }
 
 
+QUICK = {"CONSISTENCY", "COUNTERSIGNATURE"}
+
+
 def records(folder):
     data = (folder / "rounds").read_bytes()
     return [Record.from_bytes(data[at : at + RECORD_BYTES]) for at in range(0, len(data), RECORD_BYTES)]
@@ -58,7 +61,13 @@ def records(folder):
 
 @pytest.mark.parametrize(
     ("moment", "strength"),
-    [(moment, "malicious") for moment in KINDS] + [("CONSISTENCY", "semi-malicious"), ("UNMASKING", "semi-honest")],
+    [
+        ("CONSISTENCY", "malicious"),
+        ("COUNTERSIGNATURE", "malicious"),
+        *(pytest.param(moment, "malicious", marks=pytest.mark.long) for moment in sorted(set(KINDS) - QUICK)),
+        pytest.param("CONSISTENCY", "semi-malicious", marks=pytest.mark.long),
+        pytest.param("UNMASKING", "semi-honest", marks=pytest.mark.long),
+    ],
 )
 def test_killed_when_a_message_left(tmp_path, moment, strength):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -240,7 +240,7 @@ run.run_round()
 
 
 @pytest.mark.parametrize(
-    "calls", [11, 44, *(pytest.param(n, marks=pytest.mark.long) for n in (0, 1, 7, 23, 31, 52, 63, 71))]
+    "calls", [44, *(pytest.param(n, marks=pytest.mark.long) for n in (0, 1, 7, 11, 23, 31, 52, 63, 71))]
 )
 def test_killed_at_any_write_or_sync_every_folder_opens_again(tmp_path, calls):
     """`kill -9` in the middle of two rounds of five sites, at a write or a wait for the disk."""

@@ -115,7 +115,7 @@ def support_change(plan, found):
         (Order.FIRST, 2, 33, 1.5, 1),
         (Order.SECOND, 0, 8, 1.0, 1),
         (Order.SECOND, 2, 8, 0.5, 1),
-        (Order.SECOND, 2, 33, 1.5, 1),
+        pytest.param(Order.SECOND, 2, 33, 1.5, 1, marks=pytest.mark.long),
     ],
 )
 def test_tight_bounds_hold_and_fail_when_cut_by_a_tenth(order, others, slots, inner_lr, steps):
@@ -126,7 +126,9 @@ def test_tight_bounds_hold_and_fail_when_cut_by_a_tenth(order, others, slots, in
     assert found > 0.9 * bound, "either the search got weak or the bound got loose"
 
 
-@pytest.mark.parametrize(("steps", "inner_lr", "slots"), [(2, 1.0, 4), (3, 0.5, 8), (5, 4.0, 8)])
+@pytest.mark.parametrize(
+    ("steps", "inner_lr", "slots"), [(2, 1.0, 4), (3, 0.5, 8), pytest.param(5, 4.0, 8, marks=pytest.mark.long)]
+)
 def test_many_step_second_order_bound_holds(steps, inner_lr, slots):
     plan = plan_for(Order.SECOND, steps, slots, inner_lr)
     bound = bounds_for(plan, Order.SECOND).support
