@@ -93,10 +93,10 @@ def test_a_node_killed_at_each_phase(tmp_path):
         bodies = sums_are_exact(here)
         assert len(bodies) == PHASES
         for phase, body in enumerate(bodies, start=1):
-            lost = phase + 1
-            assert set(range(1, 11)) - {lost} <= set(body["survivors"]), "one loss ends no round, whenever it is"
-            assert phase >= 4 or lost not in body["survivors"] or phase == 3
-        holds(here)
+            # The one that comes back may be too late for the next announcement: then two are missing, of three allowed.
+            assert {1, 8, 9, 10} <= set(body["survivors"]) and len(body["survivors"]) >= 8, "a loss ends no round"
+            assert phase >= 3 or phase + 1 not in body["survivors"]
+        holds(here, "countersigned")
         tells_nothing(here)
 
 
