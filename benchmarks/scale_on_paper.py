@@ -24,7 +24,7 @@ from fedmeta_crypto.graph import GraphParameters, assured, published
 MEASURED = {
     "semi-honest": (150, 300, 500, 800),
     "semi-malicious": (150, 300, 500, 800),
-    "malicious": (150, 300, 500, 800),
+    "malicious": (150, 250, 350, 450),
 }
 SMALL, LARGE = 100, 20_100
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
