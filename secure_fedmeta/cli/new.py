@@ -92,5 +92,6 @@ def _federation(folder: Path, what: str, given: dict[str, Any], form: Format) ->
         typer.echo(envelope("new", {"pilot": str(folder / "pilot.toml"), "to_confirm": [], "said": names}))
         return
     typer.echo(f"wrote {folder}: an app, and folders with a key each for the server and {len(names)} {pilot.sites}")
-    typer.echo(f"next  flwr run {folder}/app         (simulated; needs: pip install 'flwr[simulation]')")
+    nodes = f"--federation-config num-supernodes={len(names)}"
+    typer.echo(f"next  flwr run {folder}/app --stream {nodes}   (simulated; extra flower-simulation)")
     typer.echo(f"      {folder}/loopback.sh          (processes of their own, TLS, a key for each)")
