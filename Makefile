@@ -32,7 +32,7 @@ test: $(V)/.dev
 test-long: $(V)/.dev
 	$(V)/bin/python -m pytest -q -n auto -m "long and not deployment"
 
-# Flower's own programs on this machine, killed and cut off: about forty minutes; the network namespaces need root.
+# Flower's own programs on this machine, killed and cut off: about an hour; the network namespaces need root.
 test-deployment: $(V)/.dev
 	$(V)/bin/python -m pytest -q -m deployment
 
